@@ -1,0 +1,56 @@
+"""The settings: one dict, ``MMSEARCH``, read each time a value is asked for.
+
+``override_settings(MMSEARCH={...})`` therefore works, and nothing is written into Django's settings.
+"""
+
+from typing import Any
+
+from django.conf import settings
+
+
+class Settings:
+    """Every key of ``MMSEARCH`` with its type, its default and the reason for it."""
+
+    # Embedders by alias, as Django's CACHES: {"default": {"BACKEND": "dotted.path.ToClass",
+    # "MODEL": "...", "REVISION": "...", "OPTIONS": {...}}}. Only BACKEND is required.
+    # No default: which model a site trusts (and whose licence it accepts) is its own decision.
+    EMBEDDERS: dict[str, dict[str, Any]] = {}
+
+    # How deep each leg ranks. Pages agree because every leg ranks to this depth, never to the slice.
+    DEPTH: int = 100
+
+    # The Django cache that keeps query embeddings, and for how long (seconds). None embeds anew each time.
+    QUERY_CACHE: str | None = "default"
+    QUERY_CACHE_SECONDS: int = 3600
+
+    # How many indexing tasks the sweep keeps going for each model while there is work.
+    WORKERS: int = 2
+
+    # Assets claimed, read and embedded together. Larger batches feed a GPU better and lose more when a
+    # worker dies.
+    BATCH_SIZE: int = 32
+
+    # Seconds after which a claim whose worker went silent may be taken over by another.
+    LEASE_SECONDS: int = 300
+
+    # Claims of one asset that may end without a result (its worker died) before it is set aside as failed.
+    MAX_ATTEMPTS: int = 3
+
+    # A file larger than this many bytes is refused before it is decoded.
+    MAX_BYTES: int = 100 * 1024 * 1024
+
+    # A picture with more pixels than this is refused from its header, before its pixels are decoded.
+    MAX_PIXELS: int = 100_000_000
+
+    def __getattribute__(self, name: str) -> Any:
+        default = super().__getattribute__(name)
+        if not name.isupper():
+            return default
+        return getattr(settings, "MMSEARCH", {}).get(name, default)
+
+    def unknown_keys(self) -> list[str]:
+        """Keys of the site's ``MMSEARCH`` that mean nothing here, for the system check."""
+        return sorted(set(getattr(settings, "MMSEARCH", {})) - {n for n in vars(type(self)) if n.isupper()})
+
+
+conf = Settings()

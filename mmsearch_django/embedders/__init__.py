@@ -1,0 +1,1 @@
+"""Embedders turn texts and pictures into vectors. Reach them by alias: ``registry.embedders["default"]``."""

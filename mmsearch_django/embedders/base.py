@@ -1,0 +1,138 @@
+"""What every embedder declares, and the guards that stand between a model and the database."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from django.core.checks import CheckMessage
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from mmsearch_django.embedders import engines
+from mmsearch_django.exceptions import ConfigurationError, EmbedderError
+
+Modality = Literal["text", "image"]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What makes two vectors comparable. Known without loading the model."""
+
+    backend: str
+    model: str
+    revision: str
+    weights: str
+    dimensions: int
+
+    def __str__(self) -> str:
+        return f"{self.backend}:{self.model}@{self.revision}#{self.weights}/{self.dimensions}"
+
+    @property
+    def short(self) -> str:
+        """16 hexadecimal digits, kept beside each vector."""
+        return sha256(str(self).encode()).hexdigest()[:16]
+
+
+class Engine(Protocol):
+    """A loaded model. Rows come back in the order of the input, at any length."""
+
+    def texts(self, texts: Sequence[str], *, query: bool) -> Vectors: ...
+
+    def images(self, images: Sequence[Image]) -> Vectors: ...
+
+
+class Embedder(ABC):
+    """A configured embedder. Cheap to construct: the model is loaded once per process, at first use.
+
+    ``embed_texts`` and ``embed_images`` return float32 arrays of shape (n, dimensions), rows of unit length.
+    """
+
+    backend: ClassVar[str]
+    """The first part of the signature; stays when the class moves."""
+    modalities: ClassVar[frozenset[Modality]]
+    """What it can embed."""
+    preprocessing: ClassVar[int] = 1
+    """Raised when preparation of the input changes: vectors are then stale, yet still comparable."""
+    pairs_modalities: ClassVar[bool] = True
+    """Whether text and pictures share one space, so that a caption is near to its picture."""
+
+    def __init__(
+        self,
+        alias: str,
+        *,
+        model: str = "",
+        revision: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.alias = alias
+        self.model = model
+        self.revision = revision
+        self.options = dict(options or {})
+
+    @property
+    @abstractmethod
+    def dimensions(self) -> int:
+        """Length of its vectors, known without loading."""
+
+    @property
+    def weights(self) -> str:
+        """Which file of weights serves (precision, export), for the signature."""
+        return ""
+
+    @property
+    def signature(self) -> Signature:
+        return Signature(self.backend, self.model, self.revision, self.weights, self.dimensions)
+
+    def check(self) -> list[CheckMessage]:
+        """System checks of this alias. Must not load the model."""
+        return []
+
+    @abstractmethod
+    def load(self) -> Engine:
+        """Load the model. Raises EmbedderUnavailable with the fix when its files or libraries are missing."""
+
+    def embed_texts(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        """Unit vectors of the texts, shape (n, dimensions). What arrives as text is only ever text."""
+        self._require("text")
+        for text in texts:
+            if not isinstance(text, str):
+                raise TypeError(f"Embedder '{self.alias}' was given {type(text).__name__} as text.")
+        return self._finish(self._engine().texts(texts, query=query) if texts else None, len(texts))
+
+    def embed_images(self, images: Sequence[Image]) -> Vectors:
+        """Unit vectors of pictures that ``media.images`` has normalised, shape (n, dimensions)."""
+        self._require("image")
+        return self._finish(self._engine().images(images) if images else None, len(images))
+
+    def _engine(self) -> Engine:
+        return engines.get(self)
+
+    def _require(self, modality: Modality) -> None:
+        if modality not in self.modalities:
+            raise ConfigurationError(
+                f"Embedder '{self.alias}' ({self.backend}) cannot embed {modality}; "
+                f"it embeds {', '.join(sorted(self.modalities))}."
+            )
+
+    def _finish(self, vectors: Vectors | None, count: int) -> Vectors:
+        if vectors is None:
+            return np.empty((0, self.dimensions), dtype=np.float32)
+        return unit_rows(vectors, count, self.dimensions, self.alias)
+
+
+def unit_rows(vectors: Vectors, count: int, dimensions: int, alias: str) -> Vectors:
+    """The rows scaled to length one; raises EmbedderError unless they are (count, dimensions) and finite."""
+    if vectors.shape != (count, dimensions):
+        raise EmbedderError(
+            f"Embedder '{alias}' returned shape {vectors.shape} for {count} inputs of {dimensions} dimensions."
+        )
+    vectors = vectors.astype(np.float32, copy=False)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or (lengths == 0).any():
+        raise EmbedderError(f"Embedder '{alias}' returned a vector that is not finite or has length zero.")
+    unit: Vectors = vectors / lengths
+    return unit

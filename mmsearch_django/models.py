@@ -1,0 +1,83 @@
+"""Our own tables: marks, states and spaces. Vectors live in tables that embedding fields generate."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Space(models.Model):
+    """One row for each embedding field: what its vectors are made with, and how far the verifying sweep got."""
+
+    id = models.PositiveIntegerField(primary_key=True)
+    model = models.CharField(max_length=200)
+    field = models.CharField(max_length=200)
+    signature = models.TextField(blank=True, default="", db_default="")
+    preprocessing = models.PositiveSmallIntegerField(null=True)
+    sweep_cursor = models.TextField(blank=True, default="", db_default="")
+    swept_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "field"], name="mmsearch_space_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.model}.{self.field}"
+
+
+class Mark(models.Model):
+    """Appended by triggers: this object may have changed or gone. An empty object id means all of them.
+
+    ``live`` tells a person's write from a bulk load: only its order in the queue depends on it.
+    """
+
+    space = models.ForeignKey(Space, models.DO_NOTHING, db_constraint=False, db_index=False)
+    object_id = models.TextField(null=True)  # noqa: DJ001 - '' could be somebody's key
+    live = models.BooleanField(default=True, db_default=True)
+    marked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        # No unique index: writers must never wait for one another here.
+        indexes = [models.Index(fields=["space", "object_id"], name="mmsearch_mark_object")]
+
+    def __str__(self) -> str:
+        return f"{self.space_id} {self.object_id or 'all'}"
+
+
+class State(models.Model):
+    """How far the embedding of one object by one field has come."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        FAILED = "failed"
+        SKIPPED = "skipped"
+
+    space = models.ForeignKey(Space, models.DO_NOTHING, db_constraint=False, db_index=False)
+    object_id = models.TextField()
+    status = models.CharField(max_length=8, choices=Status, default=Status.PENDING, db_default=Status.PENDING)
+    # Taken from the table's own sequence at each change, so that no two changes ever share one: a worker writes only
+    # if it still finds the generation that it claimed.
+    generation = models.BigIntegerField()
+    live = models.BooleanField(default=True, db_default=True)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    lease_until = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True)
+    error_class = models.CharField(max_length=100, blank=True, default="", db_default="")
+    message = models.TextField(blank=True, default="", db_default="")
+    fingerprint = models.BinaryField(max_length=32, null=True)
+    changed_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["space", "object_id"], name="mmsearch_state_unique")]
+        indexes = [
+            models.Index(
+                "space",
+                models.F("live").desc(),
+                "changed_at",
+                condition=models.Q(status="pending"),
+                name="mmsearch_state_queue",
+            ),
+            models.Index("space", "error_class", condition=models.Q(status="failed"), name="mmsearch_state_failed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.space_id} {self.object_id}: {self.status}"
