@@ -146,13 +146,13 @@ def generate(model: type[models.Model], name: str, field: EmbeddingField, *, app
         "__doc__": f"Vectors of {field.label}.",
         "__str__": lambda self: f"{field.label} of {self.pk}",
         "Meta": type("Meta", (), options),
-        "embedding_field": field,
         "object": models.OneToOneField(
             model, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name=name
         ),
         "vector": HalfVectorField(dimensions=field.dimensions),
     }
     field.vectors = type(vector_model_name(model, name), (Vector,), attributes)
+    field.vectors.embedding_field = field
 
 
 def vector_model_name(model: type[models.Model], name: str) -> str:

@@ -5,6 +5,7 @@ import uuid
 from django.db import models
 
 from mmsearch_django.fields import EmbeddingField, searchable
+from mmsearch_django.queryset import SearchManager
 from mmsearch_django.sources import ImageSource, TextSource
 
 
@@ -27,6 +28,8 @@ class Asset(models.Model):
 
     visual = EmbeddingField(ImageSource("file"))
     words = EmbeddingField(TextSource("title", "caption"))
+
+    objects = SearchManager()
 
     def __str__(self):
         return self.title

@@ -1,16 +1,249 @@
-"""Pictures from bytes, the same for every embedder."""
+"""Pictures from bytes: opened within limits, and the same for every embedder."""
 
+import mimetypes
 from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import PurePosixPath
 from typing import Any
 
-from PIL.Image import Image
+import numpy as np
+from django.core.exceptions import SuspiciousOperation
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+from PIL.Image import Image, Resampling, Transpose
+
+from mmsearch_django.conf import conf
+from mmsearch_django.exceptions import (
+    AssetError,
+    CorruptFile,
+    EmptyFile,
+    FileTooLarge,
+    MissingFile,
+    StorageUnavailable,
+    TooManyPixels,
+    UnsupportedFile,
+)
+
+LONGEST_SIDE = 1024
+HEADER_BYTES = 64
+
+# Raster formats whose readers start no program and open no other file. HEIF is there when a site registers a reader.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "BMP", "JPEG2000", "PPM", "QOI")
+
+# What Python's table of types learnt late, or not at all.
+PICTURE_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jp2", ".jpx", ".jxl", ".qoi", ".webp"})
+
+ORIENTATION_TAG = 0x0112
+ORIENTATIONS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
 class Picture:
+    """A normalised picture, and the SHA-256 of the file that it came from."""
+
     image: Image
     digest: bytes
 
 
 def read(file: Any) -> Picture | None:
-    raise NotImplementedError
+    """The picture in a FieldFile, read through its storage; None if the file is of another medium.
+
+    Raises AssetError for a file that should be a picture and is none that can be read.
+    """
+    name = str(file.name)
+    data = _download(file.storage, name)
+    if data is None:
+        return None
+    try:
+        return Picture(decode(data, name=name), sha256(data).digest())
+    except (CorruptFile, UnsupportedFile):
+        # The first bytes may look like a picture's by chance: some signatures are two letters long.
+        if _names_other_medium(name):
+            return None
+        raise
+
+
+def decode(data: bytes, *, name: str = "") -> Image:
+    """An RGB picture of at most 1024 pixels a side: upright, on white, the first frame. Raises AssetError."""
+    if not data:
+        raise EmptyFile(f"{_quoted(name)} has no bytes. Upload it again.")
+    if len(data) > conf.MAX_BYTES:
+        raise _too_large(name)
+    try:
+        with _open(data, name) as opened:
+            return _normalised(opened)
+    except AssetError:
+        raise
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise _too_many_pixels(name, str(error)) from error
+    except Exception as error:
+        # Readers of hostile bytes raise anything: ValueError, SyntaxError, struct.error, MemoryError, zlib.error ...
+        raise CorruptFile(
+            f"{_quoted(name)} is damaged or cut short ({type(error).__name__}: {error}). Upload an intact copy."
+        ) from error
+
+
+# From the storage
+
+
+def _download(storage: Any, name: str) -> bytes | None:
+    """All bytes of what looks like a picture; None for another medium, of which only the header is read."""
+    try:
+        with storage.open(name, "rb") as stream:
+            header = _read(stream, HEADER_BYTES)
+            if header and not _recognised(header):
+                _require_other_medium(name)
+                return None
+            if (_size(stream) or 0) > conf.MAX_BYTES:
+                raise _too_large(name)
+            return header + _read(stream, conf.MAX_BYTES + 1 - len(header))
+    except AssetError:
+        raise
+    except (FileNotFoundError, NotADirectoryError, SuspiciousOperation) as error:
+        raise MissingFile(f"The storage has no file {_quoted(name)}. Upload it again, or clear the field.") from error
+    except Exception as error:
+        # Storages raise what their client libraries raise; few of these are OSErrors.
+        raise StorageUnavailable(
+            f"The storage did not give {_quoted(name)} ({type(error).__name__}: {error}). It will be tried again."
+        ) from error
+
+
+def _require_other_medium(name: str) -> None:
+    if not _names_other_medium(name):
+        raise _unsupported(name)
+
+
+def _read(stream: Any, limit: int) -> bytes:
+    parts = []
+    while limit > 0 and (part := stream.read(limit)):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
+
+
+def _size(stream: Any) -> int | None:
+    try:
+        return int(stream.size)
+    except (AttributeError, NotImplementedError, OSError):
+        return None
+
+
+# Telling pictures from other files
+
+
+def _formats() -> list[str]:
+    Pillow.init()
+    return [name for name in FORMATS if name in Pillow.OPEN]
+
+
+def _recognised(header: bytes) -> bool:
+    accepts = (Pillow.OPEN[name][1] for name in _formats())
+    return any(accept is None or accept(header) is True for accept in accepts)
+
+
+def _names_other_medium(name: str) -> bool:
+    suffix = PurePosixPath(name).suffix.lower()
+    kind, encoding = mimetypes.guess_type(f"file{suffix}", strict=False)
+    if suffix in PICTURE_SUFFIXES or (kind or "").startswith("image/"):
+        return False
+    return kind is not None or encoding is not None
+
+
+def _open(data: bytes, name: str) -> Image:
+    try:
+        opened = Pillow.open(BytesIO(data), formats=_formats())
+    except UnidentifiedImageError as error:
+        if _recognised(data[:HEADER_BYTES]):
+            raise
+        raise _unsupported(name) from error
+    width, height = opened.size
+    if width * height > conf.MAX_PIXELS:
+        raise _too_many_pixels(name, f"{width} x {height}")
+    return opened
+
+
+# One form for all
+
+
+def _normalised(opened: Image) -> Image:
+    # JPEGs are decoded at a fraction of their size; twice the target leaves the resampling something to do.
+    factor = 2 * LONGEST_SIDE / max(opened.size)
+    opened.draft(None, (max(1, int(opened.width * factor)), max(1, int(opened.height * factor))))
+    opened.load()
+    image = _eight_bit(opened)
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Resampling.BICUBIC)
+    return _on_white(_upright(image, _orientation(opened)))
+
+
+def _eight_bit(image: Image) -> Image:
+    """A mode that resampling understands, with transparency as a channel."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _scaled(image)
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+
+
+def _scaled(image: Image) -> Image:
+    """Many-valued greys as eight bits: white is the format's own, or the brightest value where it has none."""
+    step = max(1, max(image.size) // (2 * LONGEST_SIDE))
+    values = np.nan_to_num(np.asarray(image)[::step, ::step].astype(np.float64), posinf=0, neginf=0)
+    low, high = min(float(values.min()), 0.0), float(values.max())
+    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    high = next((white for white in whites if high <= white), high)
+    return Pillow.fromarray(((values - low) * (255 / (high - low))).astype(np.uint8))
+
+
+def _orientation(opened: Image) -> int:
+    try:
+        return int(opened.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:
+        # Broken notes beside a sound picture are no reason to refuse it.
+        return 1
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    turn = ORIENTATIONS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _on_white(image: Image) -> Image:
+    if image.mode != "RGBA":
+        # A copy of its own, so that nothing refers to the file any more.
+        return image.convert("RGB") if image.mode != "RGB" else image.copy()
+    white = Pillow.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
+
+
+# What is said about a file
+
+
+def _quoted(name: str) -> str:
+    return repr(name) if name else "The picture"
+
+
+def _unsupported(name: str) -> UnsupportedFile:
+    return UnsupportedFile(f"{_quoted(name)} is no picture that can be read. Convert it to JPEG, PNG or WebP.")
+
+
+def _too_large(name: str) -> FileTooLarge:
+    return FileTooLarge(
+        f"{_quoted(name)} has more than {conf.MAX_BYTES} bytes. Upload a smaller copy, or raise MMSEARCH['MAX_BYTES']."
+    )
+
+
+def _too_many_pixels(name: str, found: str) -> TooManyPixels:
+    return TooManyPixels(
+        f"{_quoted(name)} has too many pixels ({found}; MMSEARCH['MAX_PIXELS'] is {conf.MAX_PIXELS}). "
+        "Upload a smaller copy."
+    )
