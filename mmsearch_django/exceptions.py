@@ -86,6 +86,10 @@ class TooManyPixels(AssetError):
     """The picture has more pixels than MAX_PIXELS."""
 
 
+class WorkerDied(AssetError):
+    """Workers ended, again and again, while they worked on it."""
+
+
 class StorageUnavailable(AssetError):
     """The storage did not answer; worth trying again."""
 

@@ -98,6 +98,8 @@ class Embedder(ABC):
     def embed_texts(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """Unit vectors of the texts, shape (n, dimensions). What arrives as text is only ever text."""
         self._require("text")
+        if isinstance(texts, str):
+            raise TypeError(f"Embedder '{self.alias}' takes a list of texts, not one text.")
         for text in texts:
             if not isinstance(text, str):
                 raise TypeError(f"Embedder '{self.alias}' was given {type(text).__name__} as text.")

@@ -51,5 +51,5 @@ class DummyEngine:
 
     @staticmethod
     def _random(seed: str, shape: tuple[int, ...]) -> Vectors:
-        number = int.from_bytes(sha256(seed.encode()).digest()[:8], "big")
+        number = int.from_bytes(sha256(seed.encode(errors="surrogatepass")).digest()[:8], "big")
         return np.random.default_rng(number).standard_normal(shape).astype(np.float32)

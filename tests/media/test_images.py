@@ -171,9 +171,10 @@ class TestOrientation:
             assert np.array_equal(np.asarray(picture)[:, :, 0], upright), orientation
 
     @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-    def test_broken_exif_harms_nothing(self):
-        data = encoded(halves(), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
-        assert decode(data).size == (40, 20)
+    @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+    @pytest.mark.parametrize("exif", [b"MM\x00*\xff\xff\xff\xff", b"no such thing"])
+    def test_broken_exif_harms_nothing(self, format, exif):
+        assert decode(encoded(halves(), format, exif=b"Exif\x00\x00" + exif)).size == (40, 20)
 
 
 class TestSize:
@@ -340,6 +341,10 @@ class TestRead:
     def test_no_bytes(self):
         with pytest.raises(EmptyFile, match="'a.png'"):
             read(stored("a.png", b""))
+
+    def test_damaged(self):
+        with pytest.raises(CorruptFile, match="'a.png'"):
+            read(stored("a.png", encoded(red(), "PNG")[:50]))
 
     def test_missing(self):
         file = stored("a.png", encoded(red(), "PNG"))

