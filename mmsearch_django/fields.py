@@ -6,7 +6,6 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error
 from django.db import models
 from django.db.backends.utils import truncate_name
 from django.db.models.functions import Now
@@ -90,17 +89,6 @@ class EmbeddingField:
     def contribute_to_class(self, cls: type[models.Model], name: str) -> None:
         """Called by Django's metaclass; the table is generated once the class is complete."""
         declare(cls, name, self)
-
-    def check(self) -> list[CheckMessage]:
-        """What can be said without a database."""
-        errors: list[CheckMessage] = []
-        try:
-            self.source.columns(self.model)
-        except ConfigurationError as error:
-            errors.append(
-                Error(f"{self.label}: {error}", hint="Name columns of the model.", obj=self.model, id="mmsearch.E004")
-            )
-        return errors
 
 
 def declare(model: type[models.Model], name: str, field: EmbeddingField) -> None:

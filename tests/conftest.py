@@ -1,0 +1,18 @@
+import os
+
+import pytest
+
+MAY_SKIP = ("torchvision", "Python")
+"""What even the machine that installs everything cannot have."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where everything is installed a skipped test is a failed one."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        reason = str(call.excinfo.value) if call.excinfo else ""
+        if not any(word in reason for word in MAY_SKIP):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped: {reason}"
+    return report

@@ -1,0 +1,201 @@
+"""System checks: what is wrong with settings, declarations and databases, and what to do about it.
+
+None of them loads a model or reaches the network. Those that ask a database say nothing where it is down or not yet
+migrated, and are errors only where ``migrate`` could not put it right.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connections, models, router
+
+from mmsearch_django import triggers
+from mmsearch_django.conf import conf
+from mmsearch_django.embedders.registry import embedders
+from mmsearch_django.exceptions import ConfigurationError
+from mmsearch_django.fields import MAX_DIMENSIONS, EmbeddingField, all_embedding_fields
+from mmsearch_django.indexing import hnsw
+from mmsearch_django.models import Mark, Space, State
+
+MEANINGS = {
+    "mmsearch.E001": ("No embedder is called 'default'.", "Configure MMSEARCH['EMBEDDERS']['default']."),
+    "mmsearch.E002": ("A field names an embedder that is not configured.", "Add the alias, or name another."),
+    "mmsearch.E003": ("An embedder's settings cannot work.", "Mend MMSEARCH['EMBEDDERS'] as the message says."),
+    "mmsearch.E004": ("A source names no field, or one that it cannot read.", "Name columns of the model."),
+    "mmsearch.E005": ("The model has a field called score or match.", "Rename it: results carry these names."),
+    "mmsearch.E006": ("The embedder cannot embed what the source reads.", "Name an embedder that can."),
+    "mmsearch.E007": ("More dimensions than pgvector's HNSW can index.", "Let the embedder truncate its vectors."),
+    "mmsearch.E010": ("The starter's libraries or weights are missing.", "Install them as the hint says."),
+    "mmsearch.E020": ("A searchable model lives in a database that is not Postgres.", "Route it to Postgres."),
+    "mmsearch.E021": ("The server has no pgvector, or one that is too old.", "Install pgvector 0.8.4 or newer."),
+    "mmsearch.E022": (
+        "A searchable model is routed to a database that our tables are kept out of.",
+        "Let the router migrate mmsearch_django there too.",
+    ),
+    "mmsearch.E023": (
+        "The embedder's dimensions differ from those of the migrated table.",
+        "Go back to the old embedder and add a second embedding field for the new one.",
+    ),
+    "mmsearch.E024": (
+        "The embedder is not the one that made the vectors.",
+        "Go back to the old embedder, or embed everything anew.",
+    ),
+    "mmsearch.W001": ("MMSEARCH has a key that means nothing.", "Correct its spelling, or remove it."),
+    "mmsearch.W020": ("pgvector can damage HNSW indexes (before 0.8.4).", "Upgrade it and rebuild the indexes."),
+    "mmsearch.W021": ("Our tables are missing.", "Run migrate."),
+    "mmsearch.W022": ("Triggers are not as declared: writes wait for the sweep.", "Run mmsearch_triggers."),
+    "mmsearch.W023": ("A large field has no HNSW index: searches are exact and slow.", "Run mmsearch_index."),
+}
+"""Every id, what it means and what to do; the documentation is made from this table."""
+
+
+def message(id: str, text: str, obj: Any = None, hint: str | None = None) -> CheckMessage:
+    kind = Error if id.startswith("mmsearch.E") else Warning
+    return kind(text, hint=hint or MEANINGS[id][1], obj=obj, id=id)
+
+
+# Settings and declarations
+
+
+@register(Tags.models)
+def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Settings, and each embedder as far as can be told without loading it."""
+    found = [message("mmsearch.W001", f"MMSEARCH has an unknown key {key!r}.") for key in conf.unknown_keys()]
+    if "default" not in conf.EMBEDDERS:
+        found.append(message("mmsearch.E001", "MMSEARCH['EMBEDDERS'] has no 'default'."))
+    for alias in conf.EMBEDDERS:
+        try:
+            found += embedders[alias].check()
+        except ConfigurationError as error:
+            found.append(message("mmsearch.E003", str(error)))
+    return found
+
+
+@register(Tags.models)
+def check_fields(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Each embedding field against its model and its embedder."""
+    return [found for field in all_embedding_fields() for found in _check_field(field)]
+
+
+def _check_field(field: EmbeddingField) -> Iterator[CheckMessage]:
+    try:
+        field.source.columns(field.model)
+    except ConfigurationError as error:
+        yield message("mmsearch.E004", f"{field.label}: {error}", field.model)
+    taken = {column.name for column in field.model._meta.get_fields()} & {"score", "match"}
+    if taken:
+        names = " and ".join(sorted(taken))
+        yield message("mmsearch.E005", f"{field.model._meta.label} has a field called {names}.", field.model)
+    if field.alias not in conf.EMBEDDERS:
+        yield message("mmsearch.E002", f"{field.label} names the unknown embedder {field.alias!r}.", field.model)
+        return
+    try:
+        yield from _check_embedder(field)
+    except ConfigurationError:
+        return  # E003 says it.
+
+
+def _check_embedder(field: EmbeddingField) -> Iterator[CheckMessage]:
+    embedder = field.embedder
+    if field.source.modality not in embedder.modalities:
+        text = f"{field.label}: embedder {field.alias!r} cannot embed {field.source.modality}."
+        yield message("mmsearch.E006", text, field.model)
+    if embedder.dimensions > MAX_DIMENSIONS:
+        text = f"{field.label}: embedder {field.alias!r} has {embedder.dimensions} dimensions; {MAX_DIMENSIONS} fit."
+        yield message("mmsearch.E007", text, field.model)
+
+
+# Databases
+
+
+@register(Tags.database)
+def check_databases(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """What only the database knows."""
+    found: list[CheckMessage] = []
+    for using in databases or ():
+        fields = [field for field in all_embedding_fields() if router.allow_migrate_model(using, field.vectors)]
+        if fields:
+            found += _check_database(using, fields)
+    return found
+
+
+def _check_database(using: str, fields: list[EmbeddingField]) -> list[CheckMessage]:
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        labels = ", ".join(sorted({field.model._meta.label for field in fields}))
+        return [message("mmsearch.E020", f"{labels} cannot be searched in '{using}', which is {connection.vendor}.")]
+    if not router.allow_migrate_model(using, Mark):
+        return [message("mmsearch.E022", f"The router keeps mmsearch_django out of '{using}', where vectors are.")]
+    try:
+        return [*_check_pgvector(using), *_check_tables(using, fields)]
+    except DatabaseError:
+        return []  # Down, or in the middle of something: migrate and the site will say so better.
+
+
+def _check_pgvector(using: str) -> Iterator[CheckMessage]:
+    version = pgvector_version(using)
+    if version is None:
+        yield message("mmsearch.E021", f"The server of '{using}' has no pgvector.")
+    elif version < (0, 8):
+        yield message("mmsearch.E021", f"pgvector of '{using}' is {_dotted(version)}; 0.8 is needed.")
+    elif version < (0, 8, 4):
+        yield message("mmsearch.W020", f"pgvector of '{using}' is {_dotted(version)}, older than 0.8.4.")
+
+
+def pgvector_version(using: str) -> tuple[int, ...] | None:
+    """The installed version, or the one that migrate would install; None if the server has none."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(installed_version, default_version) FROM pg_available_extensions WHERE name = 'vector'"
+        )
+        row = cursor.fetchone()
+    return tuple(int(part) for part in row[0].split(".") if part.isdigit()) if row else None
+
+
+def _dotted(version: Iterable[int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _check_tables(using: str, fields: list[EmbeddingField]) -> Iterator[CheckMessage]:
+    tables = set(connections[using].introspection.table_names())
+    migrated = [field for field in fields if field.vectors._meta.db_table in tables]
+    if not migrated:
+        return
+    if not {model._meta.db_table for model in (Mark, State, Space)} <= tables:
+        yield message("mmsearch.W021", f"'{using}' has vector tables but not the tables of mmsearch_django.")
+        return
+    for problem in triggers.problems(using):
+        yield message("mmsearch.W022", f"'{using}': {problem}", hint=f"Run mmsearch_triggers --database {using}.")
+    for field in migrated:
+        yield from _check_vectors(using, field)
+
+
+def _check_vectors(using: str, field: EmbeddingField) -> Iterator[CheckMessage]:
+    if field.dimensions is None:
+        return  # E002 or E003 says it.
+    size, dimensions, indexed = _facts(using, field.vectors)
+    if dimensions != field.dimensions:
+        text = f"{field.label} has {dimensions} dimensions in '{using}'; {field.alias!r} makes {field.dimensions}."
+        yield message("mmsearch.E023", text, field.model)
+    if size >= hnsw.PAYS and not indexed:
+        yield message("mmsearch.W023", f"{field.label} has about {size:,} vectors in '{using}' and no HNSW index.")
+    space = Space.objects.using(using).filter(model=field.model._meta.label_lower, field=field.name).first()
+    if space is not None and space.signature and space.signature != str(field.embedder.signature):
+        text = f"{field.label} in '{using}' was made by {space.signature}, not by {field.embedder.signature}."
+        yield message("mmsearch.E024", text, field.model)
+
+
+def _facts(using: str, vectors: type[models.Model]) -> tuple[int, int, bool]:
+    """About how many rows the vector table has, its dimensions, and whether a valid HNSW index is there."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT c.reltuples::bigint, a.atttypmod, EXISTS (SELECT FROM pg_index i JOIN pg_class h ON h.oid ="
+            " i.indexrelid JOIN pg_am m ON m.oid = h.relam WHERE i.indrelid = c.oid AND i.indisvalid"
+            " AND m.amname = 'hnsw') FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'vector'"
+            " WHERE c.oid = to_regclass(%s)",
+            [connections[using].ops.quote_name(vectors._meta.db_table)],
+        )
+        size, dimensions, indexed = cursor.fetchone()
+    return size, dimensions, indexed
