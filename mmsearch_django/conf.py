@@ -7,6 +7,12 @@ from typing import Any
 
 from django.conf import settings
 
+# What a site with Celery adds to its CELERY_BEAT_SCHEDULE: the sweep, which finds what no trigger told and starts
+# workers for what is pending. Raw SQL waits for it, writes through the ORM do not.
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "mmsearch-sweep": {"task": "mmsearch_django.tasks.sweep", "schedule": 15.0, "options": {"expires": 15}},
+}
+
 
 class Settings:
     """Every key of ``MMSEARCH`` with its type, its default and the reason for it."""

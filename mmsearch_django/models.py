@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class Space(models.Model):
-    """One row for each embedding field: what its vectors are made with, and how far the verifying sweep got."""
+    """One row for each embedding field: what made its vectors, and when and where the sweep last ran."""
 
     id = models.PositiveIntegerField(primary_key=True)
     model = models.CharField(max_length=200)
@@ -57,7 +57,9 @@ class State(models.Model):
     # if it still finds the generation that it claimed.
     generation = models.BigIntegerField()
     live = models.BooleanField(default=True, db_default=True)
+    # Claims that have not ended yet, one more if their worker died; and ends that were worth another try.
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    retries = models.PositiveSmallIntegerField(default=0, db_default=0)
     lease_until = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)
     error_class = models.CharField(max_length=100, blank=True, default="", db_default="")

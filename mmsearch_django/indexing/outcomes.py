@@ -1,0 +1,67 @@
+"""How the work on one object ended."""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch_django.exceptions import AssetError
+from mmsearch_django.indexing.claims import Claim
+from mmsearch_django.models import State
+from mmsearch_django.sources import Content, Skip
+
+MAX_RETRIES = 8
+"""About an hour of a storage that does not answer."""
+FIRST_DELAY = 15
+LONGEST_DELAY = 3600
+MESSAGE_LENGTH = 1000
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read for a claim, and the fingerprint of the columns it was read from."""
+
+    claim: Claim
+    fingerprint: bytes
+    content: Content
+
+
+@dataclass(frozen=True)
+class Outcome:
+    claim: Claim
+    fingerprint: bytes
+    status: str
+    error_class: str = ""
+    message: str = ""
+    delay: float | None = None
+    """Pending again: the seconds to wait before the next try."""
+    digest: bytes | None = None
+    vector: NDArray[np.float32] | None = None
+    """Ready without one: the vector that stands was made from the same content."""
+
+
+def ready(read: Read, vector: NDArray[np.float32] | None) -> Outcome:
+    return Outcome(read.claim, read.fingerprint, State.Status.READY, digest=read.content.digest, vector=vector)
+
+
+def ended_by(error: Exception, claim: Claim, fingerprint: bytes) -> Outcome:
+    """Skipped, failed, or to be tried again."""
+    if isinstance(error, Skip):
+        return Outcome(claim, fingerprint, State.Status.SKIPPED, message=_text(error))
+    if isinstance(error, AssetError) and not error.permanent and claim.retries < MAX_RETRIES:
+        return Outcome(
+            claim, fingerprint, State.Status.PENDING, type(error).__name__, _text(error), delay=_delay(claim.retries)
+        )
+    return Outcome(claim, fingerprint, State.Status.FAILED, type(error).__name__, _text(error))
+
+
+def _delay(retries: int) -> float:
+    """Longer each time, and not the same for all that failed together."""
+    return min(FIRST_DELAY * 2.0**retries, LONGEST_DELAY) * random.uniform(0.5, 1.5)
+
+
+def _text(error: Exception) -> str:
+    """The message as the database can hold it: no NUL, no half characters from odd file names."""
+    message = str(error).encode(errors="replace").decode().replace("\0", "")
+    return message[:MESSAGE_LENGTH]

@@ -1,0 +1,21 @@
+"""Embedding again what was embedded or given up before."""
+
+from django.db import transaction
+
+from mmsearch_django.indexing import claims
+from mmsearch_django.indexing.targets import Target
+from mmsearch_django.models import Space, State
+
+
+def retry_failed(target: Target) -> None:
+    """Make failed objects pending."""
+    failed = target.states.filter(status=State.Status.FAILED)
+    claims.mark(target, failed.values_list("object_id", flat=True))
+
+
+def start_over(target: Target) -> None:
+    """Give up all vectors and states, and with them the signature; until all is embedded, search finds less."""
+    with transaction.atomic(target.using):
+        target.vectors.all().delete()
+        target.states.all().delete()
+        Space.objects.using(target.using).filter(pk=target.space).update(signature="", preprocessing=None)

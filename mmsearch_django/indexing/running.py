@@ -1,0 +1,69 @@
+"""What tasks and commands run: work on a model for some time, and the periodic round over all of them."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from django.db import models
+
+from mmsearch_django.conf import conf
+from mmsearch_django.exceptions import MmsearchError
+from mmsearch_django.fields import EmbeddingField, all_embedding_fields
+from mmsearch_django.indexing import claims, status, sweep
+from mmsearch_django.indexing.pipeline import work
+from mmsearch_django.indexing.targets import Target, target, targets
+
+logger = logging.getLogger("mmsearch_django")
+
+BUSY_SECONDS = 60
+"""A worker that claimed nothing for so long is not counted as one."""
+
+
+def work_on(model: type[models.Model], seconds: float) -> bool:
+    """Work on all embedding fields of a model in turn. Returns whether something is left to do.
+
+    A field that cannot be embedded does not stop the others; its error is raised at the end.
+    """
+    until = time.monotonic() + seconds
+    found = targets(model)
+    errors: list[MmsearchError] = []
+    running: list[Iterator[Counter[str]]] = [work(one, until=until) for one in found]
+    while running:
+        running = [one for one in running if _advance(one, errors)]
+    if errors:
+        raise errors[0]
+    return any(status.claimable(one) for one in found)
+
+
+def _advance(batches: Iterator[Counter[str]], errors: list[MmsearchError]) -> bool:
+    try:
+        return next(batches, None) is not None
+    except MmsearchError as error:
+        errors.append(error)
+        return False
+
+
+def tick() -> dict[str, int]:
+    """Drain, verify a slice of each field, and say how many workers each model still wants, by its label."""
+    wanted: Counter[str] = Counter()
+    for field in all_embedding_fields():
+        try:
+            workers = _tick(target(field))
+        except Exception:  # One field's trouble must not leave the others unverified.
+            logger.exception("The sweep of %s failed.", field.label)
+            continue
+        wanted[_label(field)] = max(wanted[_label(field)], workers)
+    return {label: workers for label, workers in wanted.items() if workers}
+
+
+def _tick(one: Target) -> int:
+    claims.drain(one)
+    sweep.sweep_slice(one)
+    if not status.claimable(one):
+        return 0
+    return max(conf.WORKERS - status.workers(one, BUSY_SECONDS, conf.LEASE_SECONDS), 0)
+
+
+def _label(field: EmbeddingField) -> str:
+    return field.model._meta.label

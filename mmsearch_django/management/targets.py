@@ -1,0 +1,34 @@
+"""Which embedding fields a command is asked for."""
+
+from collections.abc import Sequence
+
+from django.apps import apps
+from django.core.management.base import CommandError
+
+from mmsearch_django.exceptions import ConfigurationError
+from mmsearch_django.fields import EmbeddingField, all_embedding_fields, embedding_fields
+from mmsearch_django.indexing.targets import Target, target
+
+
+def find_targets(labels: Sequence[str], name: str | None = None, using: str | None = None) -> list[Target]:
+    """One for each field of the labelled models (all if none), only those called ``name`` if given."""
+    fields = [field for label in labels for field in _fields(label)] if labels else list(all_embedding_fields())
+    chosen = list(dict.fromkeys(field for field in fields if name in (None, field.name)))
+    if not chosen:
+        what = f"embedding field {name!r}" if name else "embedding fields"
+        raise CommandError(f"There are no {what} in {', '.join(labels) or 'this project'}.")
+    try:
+        return [target(field, using) for field in chosen]
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
+
+
+def _fields(label: str) -> list[EmbeddingField]:
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise CommandError(f"{label!r} is no model; write it as app.Model. ({error})") from error
+    found = list(embedding_fields(model).values())
+    if not found:
+        raise CommandError(f"{label} has no embedding fields.")
+    return found

@@ -1,0 +1,92 @@
+"""Celery tasks. Messages carry a model's label and nothing else: a lost, doubled or late one changes nothing.
+
+Put ``mmsearch_django.conf.BEAT_SCHEDULE`` into the site's ``CELERY_BEAT_SCHEDULE`` and run a worker with beat. A site
+without Celery runs ``manage.py mmsearch_index`` from cron: nothing here is needed for correctness.
+"""
+
+import logging
+import time
+from functools import partial
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready
+from django.apps import apps
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing import running
+from mmsearch_django.signals import marked
+
+logger = logging.getLogger("mmsearch_django")
+
+WORK_SECONDS = 60
+KICK_SECONDS = 1
+"""A kick is delayed so much, and covers all commits of that time."""
+QUIET_SECONDS = 30
+"""After a message could not be sent, none is tried for so long."""
+CONNECTION: dict[str, Any] = {"connect_timeout": 1, "transport_options": {"max_retries": 0, "interval_start": 0}}
+"""Celery's own pool would try for seconds to reach a broker that is away, within the site's request."""
+
+
+@shared_task(ignore_result=True, soft_time_limit=600, time_limit=660)
+def index_model(label: str) -> None:
+    """Embed what is pending of a model for a minute, then hand over to a successor."""
+    if running.work_on(apps.get_model(label), WORK_SECONDS):
+        send(index_model, label)
+
+
+@shared_task(ignore_result=True, soft_time_limit=600, time_limit=660)
+def sweep() -> None:
+    """Find what no trigger told, and see that there are workers for what is pending."""
+    for label, workers in running.tick().items():
+        for _ in range(workers):
+            send(index_model, label)
+
+
+_kicked: dict[str, float] = {}
+_quiet_until = 0.0
+
+
+def connect() -> None:
+    """Listen to writes through the ORM, so that they are indexed at once instead of at the next sweep."""
+    for model in apps.get_models():
+        if embedding_fields(model):
+            for signal in (post_save, post_delete, marked):
+                signal.connect(kick_on_commit, sender=model)
+    worker_ready.connect(sweep_at_start)
+
+
+def kick_on_commit(*, sender: Any, using: str, **kwargs: Any) -> None:
+    for label in {field.model._meta.label for field in embedding_fields(sender).values()}:
+        transaction.on_commit(partial(kick, label), using=using, robust=True)
+
+
+def kick(label: str) -> None:
+    """Send one message for all that this process commits within a second."""
+    now = time.monotonic()
+    eager = index_model.app.conf.task_always_eager  # Runs at once, and covers nothing that comes later.
+    if eager or now - _kicked.get(label, -KICK_SECONDS) >= KICK_SECONDS:
+        _kicked[label] = now
+        send(index_model, label, countdown=KICK_SECONDS)
+
+
+def sweep_at_start(**kwargs: Any) -> None:
+    """Receiver of ``worker_ready``: what was written while no worker ran."""
+    send(sweep)
+
+
+def send(task: Any, *args: str, countdown: int = 0) -> None:
+    """Send a message if the broker is there, and never fail or wait long if it is not."""
+    global _quiet_until
+    if time.monotonic() < _quiet_until:
+        return
+    try:
+        with task.app.connection_for_write(**CONNECTION) as connection:
+            task.apply_async(
+                args, countdown=countdown, expires=WORK_SECONDS, retry=False, ignore_result=True, connection=connection
+            )
+    except Exception as error:
+        _quiet_until = time.monotonic() + QUIET_SECONDS
+        logger.warning("Celery's broker cannot be reached, so new writes wait for the sweep: %s", error)

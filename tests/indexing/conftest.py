@@ -1,0 +1,69 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from mmsearch_django.embedders.dummy import DummyEngine
+from mmsearch_django.embedders.registry import embedders
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing.pipeline import work
+from mmsearch_django.indexing.targets import target
+from mmsearch_django.models import Mark, State
+from mmsearch_django.sources import TextSource
+from tests.models import Asset
+
+
+@pytest.fixture
+def words(db):
+    """The text field of assets; nothing is marked."""
+    Mark.objects.all().delete()
+    return target(embedding_fields(Asset)["words"])
+
+
+def embed_all(target, **options):
+    """How everything that can be done now ended, by status."""
+    return sum(work(target, **options), start=Counter())
+
+
+def vector_of(text):
+    return embedders["default"].embed_texts([text])[0]
+
+
+def state_of(target, obj):
+    return State.objects.get(space=target.space, object_id=str(obj.pk))
+
+
+def statuses(target):
+    return dict(State.objects.filter(space=target.space).values_list("object_id", "status"))
+
+
+def make(*titles):
+    return Asset.objects.bulk_create([Asset(title=title) for title in titles])
+
+
+def assert_has_vector_of(asset, text):
+    vector = np.asarray(Asset.objects.get(pk=asset.pk).words.vector)
+    assert np.allclose(vector, vector_of(text), atol=1e-3)
+
+
+def reading(monkeypatch, target, **raised):
+    """Reading the text of an asset with one of these titles raises."""
+    read = TextSource(*target.field.source.fields).read
+
+    def patched(instance):
+        if instance.title in raised:
+            raise raised[instance.title]
+        return read(instance)
+
+    monkeypatch.setattr(target.field.source, "read", patched)
+
+
+def engine(monkeypatch, respond):
+    """The engine calls ``respond`` with its texts before it answers."""
+    texts = DummyEngine.texts
+
+    def patched(self, contents, *, query):
+        respond(list(contents))
+        return texts(self, contents, query=query)
+
+    monkeypatch.setattr(DummyEngine, "texts", patched)

@@ -1,0 +1,64 @@
+import pytest
+from django.db import connection
+
+from mmsearch_django.exceptions import ConfigurationError
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing import hnsw
+from mmsearch_django.indexing.targets import target
+from tests.models import Asset
+
+
+@pytest.fixture
+def filled(transactional_db, monkeypatch):
+    monkeypatch.setattr(hnsw, "PAYS", 20)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tests_asset_words (object_id, vector) "
+            "SELECT n, array_agg(random())::real[]::halfvec FROM generate_series(1, 20) n, generate_series(1, 32) "
+            "GROUP BY n"
+        )
+    yield target(embedding_fields(Asset)["words"])
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX IF EXISTS tests_asset_words_hnsw")
+
+
+def invalidate():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'tests_asset_words_hnsw'::regclass")
+
+
+def test_it_is_built_once(filled):
+    assert hnsw.state(filled) == "none"
+    assert hnsw.build(filled)
+    assert hnsw.state(filled) == "valid"
+    assert not hnsw.build(filled)
+
+
+def test_it_is_not_built_before_it_pays(filled):
+    filled.vectors.filter(pk=1).delete()
+    assert not hnsw.build(filled)
+
+
+def test_an_invalid_one_is_replaced(filled):
+    hnsw.build(filled)
+    invalidate()
+    assert hnsw.state(filled) == "invalid"
+    assert hnsw.build(filled)
+    assert hnsw.state(filled) == "valid"
+
+
+def test_only_one_builds(filled):
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [hnsw.lock_key(filled)])
+        assert not hnsw.build(filled)
+    finally:
+        other.close()
+    assert hnsw.build(filled)
+
+
+@pytest.mark.django_db
+def test_not_inside_a_transaction(words):
+    with pytest.raises(ConfigurationError, match=r"tests\.Asset\.words cannot be built inside a transaction"):
+        hnsw.build(words)

@@ -1,0 +1,212 @@
+from io import BytesIO
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from PIL import Image
+
+from mmsearch_django.exceptions import (
+    CorruptFile,
+    EmbedderUnavailable,
+    SelfTestFailed,
+    StorageUnavailable,
+)
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing import outcomes
+from mmsearch_django.indexing.targets import target
+from mmsearch_django.models import Mark, Space, State
+from mmsearch_django.signals import embedding_ready
+from tests.indexing.conftest import (
+    assert_has_vector_of,
+    embed_all,
+    engine,
+    make,
+    reading,
+    state_of,
+    vector_of,
+)
+from tests.models import Asset, Clip, Foreign, LongClip
+
+pytestmark = pytest.mark.django_db
+
+
+class TestReady:
+    def test_each_gets_its_own_vector(self, words):
+        assets = make("red car", "blue bird", "green tree")
+        assert embed_all(words) == {"ready": 3}
+        for asset in assets:
+            assert_has_vector_of(asset, asset.title)
+        assert not Mark.objects.filter(space=words.space).exists()
+
+    def test_what_is_recorded(self, words):
+        [asset] = make("red")
+        embed_all(words)
+        embedder, vector, state = words.field.embedder, asset.words, state_of(words, asset)
+        assert (vector.signature, vector.preprocessing) == (embedder.signature.short, embedder.preprocessing)
+        assert len(vector.digest) == 32
+        assert Space.objects.get(pk=words.space).signature == str(embedder.signature)
+        assert (state.status, state.attempts, state.lease_until, state.error_class) == ("ready", 0, None, "")
+        assert len(state.fingerprint) == 32
+        assert state.finished_at is not None
+
+    def test_a_change_is_embedded_anew(self, words):
+        [asset] = make("red")
+        embed_all(words)
+        Asset.objects.update(title="blue")
+        assert embed_all(words) == {"ready": 1}
+        assert_has_vector_of(asset, "blue")
+
+    def test_the_same_content_is_not_embedded_again(self, words, monkeypatch):
+        [asset] = make("red")
+        embed_all(words)
+        before = state_of(words, asset).fingerprint
+        Asset.objects.update(title="", caption="red")
+        engine(monkeypatch, lambda texts: pytest.fail("embedded again"))
+        assert embed_all(words) == {"ready": 1}
+        assert state_of(words, asset).fingerprint != before
+
+    def test_other_kinds_of_keys(self, db):
+        clip, foreign = LongClip.objects.create(caption="a clip"), Foreign.objects.create(name="it's")
+        for model, name in ((Clip, "words"), (Foreign, "look")):
+            embed_all(target(embedding_fields(model)[name]))
+        assert np.allclose(np.asarray(clip.words.vector), vector_of("a clip"), atol=1e-3)
+        assert np.allclose(np.asarray(foreign.look.vector), vector_of("it's"), atol=1e-3)
+
+    def test_a_signal_is_sent_after_commit(self, words, django_capture_on_commit_callbacks):
+        sent = []
+
+        def receive(**kwargs):
+            sent.append(kwargs)
+
+        embedding_ready.connect(receive, sender=Asset)
+        [asset] = make("red")
+        with django_capture_on_commit_callbacks(execute=True):
+            embed_all(words)
+        embedding_ready.disconnect(receive, sender=Asset)
+        [kwargs] = sent
+        assert (kwargs["field"], kwargs["object_ids"], kwargs["using"]) == ("words", [asset.pk], "default")
+
+
+class TestOneBadAsset:
+    def test_nothing_to_embed_is_skipped_and_leaves_no_vector(self, words):
+        [asset] = make("red")
+        embed_all(words)
+        Asset.objects.update(title="")
+        assert embed_all(words) == {"skipped": 1}
+        assert state_of(words, asset).message == "No text: title, caption are empty."
+        assert Asset.objects.get(words__isnull=True) == asset
+
+    @pytest.mark.parametrize("error", [CorruptFile("cut short"), ValueError("a bug"), MemoryError()])
+    def test_failing_to_read_fails_alone(self, words, monkeypatch, error):
+        good, bad, other = make("good", "bad", "other")
+        reading(monkeypatch, words, bad=error)
+        assert embed_all(words) == {"ready": 2, "failed": 1}
+        assert_has_vector_of(good, "good")
+        assert_has_vector_of(other, "other")
+        assert (state_of(words, bad).error_class, state_of(words, bad).message) == (type(error).__name__, str(error))
+
+    def test_failing_to_embed_fails_alone(self, words, monkeypatch):
+        good, bad, other = make("good", "bad", "other")
+
+        def respond(texts):
+            if "bad" in texts:
+                raise RuntimeError("cannot")
+
+        engine(monkeypatch, respond)
+        assert embed_all(words) == {"ready": 2, "failed": 1}
+        assert_has_vector_of(good, "good")
+        assert_has_vector_of(other, "other")
+        assert state_of(words, bad).error_class == "RuntimeError"
+
+    def test_a_row_that_cannot_be_loaded_fails_alone(self, words, monkeypatch):
+        good, bad = make("good", "bad")
+        from_db = Asset.from_db.__func__
+
+        def patched(cls, db, names, values):
+            if "bad" in values:
+                raise ValueError("cannot be decrypted")
+            return from_db(cls, db, names, values)
+
+        monkeypatch.setattr(Asset, "from_db", classmethod(patched))
+        assert embed_all(words) == {"ready": 1, "failed": 1}
+        assert state_of(words, bad).message == "cannot be decrypted"
+
+    def test_a_failure_removes_the_vector_of_what_was_there_before(self, words, monkeypatch):
+        [asset] = make("red")
+        embed_all(words)
+        Asset.objects.update(title="bad")
+        reading(monkeypatch, words, bad=CorruptFile("cut short"))
+        assert embed_all(words) == {"failed": 1}
+        assert Asset.objects.get(words__isnull=True) == asset
+
+    def test_messages_that_the_database_cannot_hold(self, words, monkeypatch):
+        [asset] = make("bad")
+        reading(monkeypatch, words, bad=CorruptFile("a\0b\udc80" + "x" * 5000))
+        embed_all(words)
+        assert state_of(words, asset).message.startswith("ab?xxx")
+
+    def test_a_corrupt_file_between_good_ones(self, words, library_files):
+        visual = target(embedding_fields(Asset)["visual"])
+        red, corrupt, blue = library_files
+        assert embed_all(visual) == {"ready": 2, "failed": 1}
+        assert state_of(visual, corrupt).error_class in {"CorruptFile", "UnsupportedFile"}
+        embedder = visual.field.embedder
+        for asset in (red, blue):
+            own = embedder.embed_images([visual.field.source.read(asset).value])[0]
+            assert np.allclose(np.asarray(asset.visual.vector), own, atol=1e-3)
+
+
+@pytest.fixture
+def library_files(db, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    assets = []
+    for name, colour in (("red", (255, 0, 0)), ("corrupt", None), ("blue", (0, 0, 255))):
+        data = BytesIO(b"\xff\xd8\xff\xe0 no picture at all")
+        if colour:
+            data = BytesIO()
+            Image.new("RGB", (32, 32), colour).save(data, "PNG")
+        asset = Asset(title=name)
+        asset.file.save(f"{name}.png", ContentFile(data.getvalue()))
+        assets.append(asset)
+    return assets
+
+
+class TestWorthAnotherTry:
+    def test_it_waits_longer_each_time_and_then_fails(self, words, monkeypatch):
+        [asset] = make("slow")
+        reading(monkeypatch, words, slow=StorageUnavailable("timeout"))
+        delays = []
+        for _ in range(outcomes.MAX_RETRIES):
+            assert embed_all(words) == {"pending": 1}
+            state = state_of(words, asset)
+            assert (state.status, state.attempts, state.error_class) == ("pending", 0, "StorageUnavailable")
+            delays.append((state.not_before - state.finished_at).total_seconds())
+            assert embed_all(words) == {}
+            State.objects.update(not_before=None)
+        assert embed_all(words) == {"failed": 1}
+        assert 5 < delays[0] < 30 < delays[-1]
+
+    def test_a_change_starts_anew(self, words, monkeypatch):
+        [asset] = make("slow")
+        reading(monkeypatch, words, slow=StorageUnavailable("timeout"))
+        embed_all(words)
+        Asset.objects.update(title="quick")
+        assert embed_all(words) == {"ready": 1}
+        assert state_of(words, asset).retries == 0
+
+    @pytest.mark.parametrize("error", [EmbedderUnavailable("no weights"), SelfTestFailed("all the same")])
+    def test_an_embedder_that_is_away_fails_nobody(self, words, monkeypatch, error):
+        make("a", "b")
+
+        def respond(texts):
+            raise error
+
+        engine(monkeypatch, respond)
+        with pytest.raises(type(error), match=str(error)):
+            embed_all(words)
+        assert set(State.objects.values_list("status", "attempts", "lease_until")) == {("pending", 0, None)}
+
+
+def test_work_stops_at_its_time(words):
+    make(*"abc")
+    assert embed_all(words, size=1, until=0.0) == {}

@@ -1,0 +1,1 @@
+from tests.indexing.conftest import words  # noqa: F401

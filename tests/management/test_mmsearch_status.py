@@ -1,0 +1,75 @@
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from mmsearch_django.indexing import sweep
+from mmsearch_django.models import Space
+from tests.indexing.conftest import embed_all
+from tests.models import Asset
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def failed(words):
+    Asset.objects.bulk_create([Asset(title=title) for title in "ab"])
+    embed_all(words)
+    failed = Asset.objects.get(title="a").pk
+    words.vectors.filter(pk=failed).delete()
+    words.states.filter(object_id=failed).update(status="failed", error_class="CorruptFile")
+    return words
+
+
+def test_json(failed, capsys):
+    call_command("mmsearch_status", "tests.Asset", format="json")
+    visual, found = json.loads(capsys.readouterr().out)
+    assert found == {
+        "model": "tests.Asset",
+        "field": "words",
+        "ready": 1,
+        "pending": 0,
+        "claimed": 0,
+        "failed": 1,
+        "skipped": 0,
+        "total": 2,
+    }
+    assert (visual["field"], visual["pending"], visual["total"]) == ("visual", 2, 2)
+
+
+def test_text(failed, capsys):
+    sweep.sweep_slice(failed)
+    call_command("mmsearch_status")
+    out = capsys.readouterr().out
+    head, *rows = [line.split() for line in out.splitlines()]
+    assert head == ["field", "ready", "pending", "claimed", "failed", "skipped", "total"]
+    assert ["tests.Asset.words", "1", "0", "0", "1", "0", "2"] in rows
+    assert "tests.Asset.words: 1 CorruptFile" in out
+    assert "tests.Asset.words: 0 seconds ago" in out
+    assert "tests.Clip.words: never; start a Celery worker with beat" in out
+
+
+def test_a_sweep_that_stopped(failed, capsys):
+    sweep.sweep_slice(failed)
+    Space.objects.update(swept_at="2020-01-01T00:00Z")
+    call_command("mmsearch_status")
+    assert "minutes ago; start a Celery worker" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("tests.Nothing", "'tests.Nothing' is no model"),
+        ("Asset", "'Asset' is no model; write it as app.Model"),
+        ("tests.Team", "tests.Team has no embedding fields"),
+    ],
+)
+def test_labels_that_name_nothing(label, message):
+    with pytest.raises(CommandError, match=message):
+        call_command("mmsearch_status", label)
+
+
+def test_a_field_without_space():
+    Space.objects.all().delete()
+    with pytest.raises(CommandError, match="mmsearch_triggers"):
+        call_command("mmsearch_status")

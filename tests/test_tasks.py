@@ -1,0 +1,229 @@
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from celery import Celery
+from django.db import connection, transaction
+
+from mmsearch_django import tasks
+from mmsearch_django.conf import BEAT_SCHEDULE
+from mmsearch_django.embedders.dummy import DummyEmbedder
+from mmsearch_django.exceptions import EmbedderUnavailable
+from mmsearch_django.indexing import running
+from mmsearch_django.models import Mark, State
+from mmsearch_django.sources import Content, ImageSource
+from tests.celery_app import folder_broker
+from tests.indexing.processes import python, wait_for
+from tests.models import Asset, AssetProxy, Clip, LongClip, Quiet
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch):
+    monkeypatch.setattr(tasks, "_kicked", {})
+    monkeypatch.setattr(tasks, "_quiet_until", 0.0)
+
+
+@pytest.fixture
+def celery():
+    from celery import _state
+
+    before = _state.default_app
+    app = Celery("tests", set_as_current=True)
+    app.set_default()
+    yield app
+    _state.set_default_app(before)
+    _state._set_current_app(before)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What would be sent: task name, arguments, delay."""
+    messages = []
+
+    def record(task, *args, countdown=0):
+        messages.append((task.name.rpartition(".")[2], *args, countdown))
+
+    monkeypatch.setattr(tasks, "send", record)
+    return messages
+
+
+def no_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class TestKicks:
+    @pytest.mark.django_db(transaction=True)
+    def test_a_write_through_the_orm_kicks_once_a_second(self, sent):
+        for number in range(20):
+            Asset.objects.create(title=str(number))
+        assert sent == [("index_model", "tests.Asset", 1)]
+        tasks._kicked["tests.Asset"] -= 1
+        Asset.objects.first().delete()
+        assert sent == [("index_model", "tests.Asset", 1)] * 2
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize(
+        "write", [lambda: Asset.objects.bulk_create([Asset()]), lambda: Asset.objects.update(title="x")]
+    )
+    def test_bulk_writes_kick(self, sent, write):
+        write()
+        assert sent == [("index_model", "tests.Asset", 1)]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_only_on_commit(self, sent):
+        with transaction.atomic():
+            Asset.objects.create(title="a")
+            assert sent == []
+        assert len(sent) == 1
+        with transaction.atomic():
+            Clip.objects.create(caption="a")
+            transaction.set_rollback(True)
+        assert len(sent) == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_proxies_and_children_kick_the_model_that_declares(self, sent):
+        AssetProxy.objects.create(title="a")
+        LongClip.objects.create(caption="a")
+        Quiet.objects.create(caption="a")
+        assert [label for _, label, _ in sent] == ["tests.Asset", "tests.Clip"]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_eager_tasks_embed_every_write_at_once(self, celery):
+        celery.conf.task_always_eager = True
+        for number in range(3):
+            asset = Asset.objects.create(title=str(number))
+            assert Asset.objects.get(pk=asset.pk).words
+
+
+class TestBrokenBrokers:
+    @pytest.mark.django_db(transaction=True)
+    def test_a_dead_broker_costs_next_to_nothing(self, celery, caplog):
+        celery.conf.broker_url = f"amqp://127.0.0.1:{no_port()}//"
+        spent = 0.0
+        kick = tasks.kick
+        for number in range(1000):
+            start = time.perf_counter()
+            kick("tests.Asset")
+            spent += time.perf_counter() - start
+            if number % 100 == 0:
+                tasks._kicked.clear()
+        assert spent < 0.5
+        assert caplog.text.count("broker cannot be reached") == 1
+        Asset.objects.create(title="saved all the same")
+
+    def test_it_is_tried_again_after_a_while(self, celery, caplog, monkeypatch):
+        celery.conf.broker_url = f"amqp://127.0.0.1:{no_port()}//"
+        tasks.send(tasks.sweep)
+        tasks.send(tasks.sweep)
+        monkeypatch.setattr(tasks, "_quiet_until", 0.0)
+        tasks.send(tasks.sweep)
+        assert caplog.text.count("broker cannot be reached") == 2
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_dead_worker_finds_no_heap_of_messages(self, celery, tmp_path):
+        celery.conf.update(folder_broker(tmp_path))
+        start = time.monotonic()
+        for number in range(1000):
+            Asset.objects.create(title=str(number))
+        messages = list((tmp_path / "queue").iterdir())
+        assert 1 <= len(messages) <= time.monotonic() - start + 1
+
+
+class TestTasks:
+    @pytest.mark.django_db
+    def test_index_model_embeds(self, sent):
+        asset = Asset.objects.create(title="red")
+        tasks.index_model("tests.Asset")
+        assert Asset.objects.get(words__isnull=False) == asset
+        assert sent == []
+
+    @pytest.mark.django_db
+    def test_it_hands_over_when_its_time_is_up(self, sent, monkeypatch):
+        monkeypatch.setattr(tasks, "WORK_SECONDS", 0)
+        Asset.objects.create(title="red")
+        tasks.index_model("tests.Asset")
+        assert sent == [("index_model", "tests.Asset", 0)]
+
+    @pytest.mark.django_db
+    def test_one_field_that_cannot_be_embedded_does_not_stop_the_others(self, monkeypatch):
+        asset = Asset.objects.create(title="red", file="x.png")
+
+        def unavailable(self, images):
+            raise EmbedderUnavailable("no weights")
+
+        monkeypatch.setattr(DummyEmbedder, "embed_images", unavailable)
+        monkeypatch.setattr(ImageSource, "read", lambda self, instance: Content("picture", b""))
+        with pytest.raises(EmbedderUnavailable, match="no weights"):
+            tasks.index_model("tests.Asset")
+        assert Asset.objects.get(words__isnull=False) == asset
+
+    @pytest.mark.django_db
+    def test_the_sweep_tops_up_workers_where_work_is(self, sent, settings):
+        settings.MMSEARCH = {**settings.MMSEARCH, "WORKERS": 3}
+        Mark.objects.all().delete()
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+        Asset.objects.create(title="unseen")
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = origin")
+        tasks.sweep()
+        assert sent == [("index_model", "tests.Asset", 0)] * 3
+
+    @pytest.mark.django_db
+    def test_it_counts_those_at_work(self, sent):
+        Asset.objects.bulk_create([Asset(title=title) for title in "ab"])
+        tasks.sweep()
+        sent.clear()
+        first = State.objects.order_by("pk").first()
+        State.objects.exclude(pk=first.pk).update(lease_until="2999-01-01T00:00Z")
+        tasks.sweep()
+        assert len(sent) == 1
+
+    @pytest.mark.django_db
+    def test_one_fields_trouble_leaves_the_others_verified(self, sent, monkeypatch, caplog):
+        Asset.objects.create(title="a")
+        swept = []
+
+        def patched(target):
+            if target.field.name == "visual":
+                raise RuntimeError("odd")
+            swept.append(str(target))
+
+        monkeypatch.setattr(running.sweep, "sweep_slice", patched)
+        tasks.sweep()
+        assert "The sweep of tests.Asset.visual failed" in caplog.text
+        assert "tests.Asset.words" in swept
+
+    def test_a_starting_worker_sweeps(self, sent):
+        tasks.sweep_at_start()
+        assert sent == [("sweep", 0)]
+
+    def test_names_in_the_schedule_exist(self):
+        assert BEAT_SCHEDULE["mmsearch-sweep"]["task"] == tasks.sweep.name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_real_worker_embeds_what_is_saved(celery, tmp_path):
+    celery.conf.update(folder_broker(tmp_path))
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO tests_asset (title) VALUES ('while no worker ran')")
+    worker = ["-m", "celery", "-A", "tests.celery_app", "worker", "--pool", "solo", "--without-gossip"]
+    quiet = ["--without-mingle", "--without-heartbeat", "--loglevel", "error"]
+    with python("-W", "ignore", *worker, *quiet, TEST_BROKER=str(tmp_path)) as process:
+        wait_for(lambda: process.poll() is not None or Asset.objects.filter(words__isnull=False).count() == 1)
+        Asset.objects.create(title="while it runs")
+        wait_for(lambda: process.poll() is not None or Asset.objects.filter(words__isnull=False).count() == 2)
+        assert process.poll() is None
+
+
+def test_setup_imports_no_worker():
+    code = (
+        "import django, sys; django.setup(); "
+        "heavy = [name for name in sys.modules if name.startswith(('celery.worker', 'torch', 'onnxruntime'))]; "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
