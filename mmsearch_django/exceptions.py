@@ -15,6 +15,10 @@ class NotIndexed(MmsearchError):
     """``similar_to(obj)`` was asked for an object that has no vector yet."""
 
 
+class JudgementError(MmsearchError, ValueError):
+    """Judged queries that cannot be read or do not fit what is searched."""
+
+
 # Queries
 
 

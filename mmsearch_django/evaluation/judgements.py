@@ -1,0 +1,54 @@
+"""Judged queries in the formats of TREC, which the field's tools read and write.
+
+Queries: one a line, ``id<TAB>text``. Qrels: one judgement a line, ``id 0 item grade``; a grade of 0 or less is not
+relevant.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmsearch_django.exceptions import JudgementError
+
+Qrels = dict[str, dict[str, int]]
+"""Grades by query and item."""
+
+
+def read_queries(path: Path) -> dict[str, str]:
+    """Texts by query id. Raises JudgementError, which names the line."""
+    queries: dict[str, str] = {}
+    for place, line in _lines(path):
+        query, tab, text = line.partition("\t")
+        query, text = query.strip(), text.strip()
+        if not (tab and query and text):
+            raise JudgementError(f"{place}: expected 'id<TAB>text', found {line!r}.")
+        if query in queries:
+            raise JudgementError(f"{place}: query {query!r} is there twice.")
+        queries[query] = text
+    return queries
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Grades by query and item. Raises JudgementError, which names the line."""
+    qrels: Qrels = {}
+    for place, line in _lines(path):
+        try:
+            query, _, rest = line.split(maxsplit=2)
+            item, grade = rest.rsplit(maxsplit=1)  # File names have blanks in them, grades have not.
+            number = int(grade)
+        except ValueError:
+            raise JudgementError(f"{place}: expected 'id 0 item grade', found {line!r}.") from None
+        if item in qrels.setdefault(query, {}):
+            raise JudgementError(f"{place}: item {item!r} of query {query!r} is judged twice.")
+        qrels[query][item] = number
+    return qrels
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines that are not empty, each with its place."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JudgementError(f"{path} cannot be read: {error}") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"{path}:{number}", line.strip("\r\n")

@@ -1,0 +1,54 @@
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from mmsearch_django.evaluation.evaluator import Evaluation, Evaluator
+from mmsearch_django.evaluation.judgements import read_qrels, read_queries
+from mmsearch_django.exceptions import MmsearchError
+from mmsearch_django.management import searches
+
+SHOWN = 5
+
+
+class Command(BaseCommand):
+    help = "Measures search against judged queries: nDCG@10, recall@10, MRR and P@1."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        searches.add_arguments(parser)
+        parser.add_argument("--queries", type=Path, required=True, metavar="FILE", help="Lines of id, tab, text.")
+        parser.add_argument("--qrels", type=Path, required=True, metavar="FILE", help="Lines of id, 0, item, grade.")
+        parser.add_argument("--item-field", required=True, help="What qrels call items; of a file the base name.")
+        parser.add_argument("--format", choices=["text", "json"], default="text")
+
+    def handle(
+        self, *, label: str, queries: Path, qrels: Path, item_field: str, format: str, verbosity: int, **options: Any
+    ) -> None:
+        rows = searches.rows(label, options["filter"], options["database"])
+        how = {name: options[name] for name in ("fields", "depth")}
+        try:
+            evaluator = Evaluator(rows, read_queries(queries), read_qrels(qrels), item_field)
+            asked = evaluator.rankings(**how)
+            bar = tqdm(asked, total=len(evaluator), unit="query", disable=verbosity == 0, file=sys.stderr)
+            evaluation = evaluator.measure(bar)
+        except MmsearchError as error:
+            raise CommandError(str(error)) from error
+        if evaluation.missing_items:
+            self.stderr.write(self.style.WARNING(missing(evaluation)))
+        figures: dict[str, float | int] = {**evaluation.figures, "queries": evaluation.queries}
+        if format == "json":
+            self.stdout.write(json.dumps(figures, indent=2))
+        else:
+            self.stdout.write("\n".join(f"{name:<10}{value:>8.4g}" for name, value in figures.items()))
+
+
+def missing(evaluation: Evaluation) -> str:
+    names = ", ".join(evaluation.missing_items[:SHOWN])
+    more = ", ..." if len(evaluation.missing_items) > SHOWN else ""
+    return (
+        f"{len(evaluation.missing_items)} of {evaluation.judged_items} relevant items are not among the rows, so "
+        f"nothing could find them: {names}{more}"
+    )

@@ -1,0 +1,52 @@
+"""The arguments of commands that search: a model, its rows, and how to ask."""
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldError, ValidationError
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections, models
+
+
+def add_arguments(parser: CommandParser) -> None:
+    parser.add_argument("label", metavar="app.Model")
+    parser.add_argument("--fields", nargs="+", metavar="FIELD", help="Embedding fields to ask (default: all).")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        type=lookup,
+        metavar="LOOKUP=VALUE",
+        help="As in .filter(), for example kind=image or taken_on__year=2025. Can be repeated.",
+    )
+    parser.add_argument("--depth", type=int, help="How deep each field ranks (default: the setting).")
+    parser.add_argument("--database", choices=list(connections), help="Default: where the model is read.")
+
+
+def lookup(argument: str) -> tuple[str, Any]:
+    """``name=value`` as .filter() takes it."""
+    name, equals, value = argument.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{argument!r} is no filter; write it as lookup=value.")
+    if name.endswith("__in"):
+        return name, value.split(",")
+    if name.endswith("__isnull") and value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    return name, value
+
+
+def rows(label: str, filters: Iterable[tuple[str, Any]], database: str | None) -> "models.QuerySet[Any]":
+    """The model's rows that pass the filters. Raises CommandError for what does not exist."""
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise CommandError(f"{label!r} is no model; write it as app.Model. ({error})") from error
+    queryset = model._default_manager.using(database)
+    for name, value in filters:
+        try:
+            queryset = queryset.filter(**{name: value})
+        except (FieldError, ValidationError, ValueError, TypeError) as error:
+            raise CommandError(f"--filter {name}={value}: {error}") from error
+    return queryset

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.indexing.conftest import embed_all
+from tests.models import Asset
+
+
+@pytest.fixture
+def judged(words, tmp_path):
+    Asset.objects.bulk_create([Asset(title=title, file=f"assets/{title}.jpg") for title in ("cat", "dog", "cow")])
+    embed_all(words)
+    (tmp_path / "queries.tsv").write_text("1\tcat\n2\tdog\n3\tnever judged\n")
+    (tmp_path / "qrels.txt").write_text("1 0 cat.jpg 1\n2 0 dog.jpg 1\n2 0 wolf.jpg 1\n")
+    return tmp_path
+
+
+def evaluate(folder, *arguments, label="tests.Asset", item_field="file", **options):
+    call_command(
+        "mmsearch_evaluate",
+        label,
+        *("--queries", str(folder / "queries.tsv"), "--qrels", str(folder / "qrels.txt")),
+        *("--item-field", item_field, "--fields", "words", *arguments),
+        **{"verbosity": 0, **options},
+    )
+
+
+def test_json(judged, capsys):
+    evaluate(judged, format="json")
+    out, err = capsys.readouterr()
+    figures = json.loads(out)
+    # The second query: one of two relevant items, in the first place; 1 / (1 + 1 / log2(3)) of what is possible.
+    assert figures == pytest.approx(
+        {"nDCG@10": 0.8066, "recall@10": 0.75, "MRR": 1.0, "P@1": 1.0, "queries": 2}, abs=1e-4
+    )
+    assert "1 of 3 relevant items are not among the rows, so nothing could find them: wolf.jpg" in err
+
+
+def test_text_and_progress(judged, capsys):
+    evaluate(judged, verbosity=1)
+    out, err = capsys.readouterr()
+    assert out.split() == ["nDCG@10", "0.8066", "recall@10", "0.75", "MRR", "1", "P@1", "1", "queries", "2"]
+    assert "2/2" in err
+
+
+def test_filters_restrict_what_can_be_found(judged, capsys):
+    evaluate(judged, "--filter", "title=dog", format="json")
+    assert json.loads(capsys.readouterr().out)["recall@10"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"item_field": "name"}, "no field 'name' to match items by"),
+        ({"label": "tests.Clip", "item_field": "caption"}, "UUID|caption|not among|words"),
+    ],
+)
+def test_errors_name_what_is_wrong(judged, options, message):
+    with pytest.raises(CommandError, match=message):
+        evaluate(judged, **options)
+
+
+def test_unreadable_judgements(judged):
+    (judged / "qrels.txt").write_text("1 0 cat.jpg\n")
+    with pytest.raises(CommandError, match=r"qrels.txt:1: expected"):
+        evaluate(judged)
