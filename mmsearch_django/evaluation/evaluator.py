@@ -30,7 +30,7 @@ class Evaluator:
     """Judges searches over one queryset.
 
     Items are the values of ``item_field``; of a file field the base name. If several rows share an item, the best of
-    them counts. Raises JudgementError if no query is judged or the field does not exist.
+    them counts. Raises JudgementError if no query is judged, the field does not exist or holds none of the items.
     """
 
     def __init__(
@@ -57,6 +57,11 @@ class Evaluator:
     def measure(self, rankings: Iterable[tuple[str, Ranking]]) -> Evaluation:
         relevant = {item for grades in self.qrels.values() for item, grade in grades.items() if grade > 0}
         held = {self.item(value) for value in self.queryset.order_by().values_list(self.item_field, flat=True)}
+        if not relevant & held:
+            raise JudgementError(
+                f"None of the {len(relevant)} relevant items is the {self.item_field} of a row; rows have "
+                f"{', '.join(sorted(held)[:3]) or 'nothing'}."
+            )
         return Evaluation(
             figures=measure(self.qrels, dict(rankings)),
             queries=len(self.queries),

@@ -43,7 +43,7 @@ def rows(label: str, filters: Iterable[tuple[str, Any]], database: str | None) -
         model = apps.get_model(label)
     except (LookupError, ValueError) as error:
         raise CommandError(f"{label!r} is no model; write it as app.Model. ({error})") from error
-    queryset = model._default_manager.using(database)
+    queryset: models.QuerySet[Any] = model._default_manager.using(database)
     for name, value in filters:
         try:
             queryset = queryset.filter(**{name: value})

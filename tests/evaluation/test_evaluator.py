@@ -36,8 +36,10 @@ def test_a_wrong_first_is_measured_as_such(library):
 
 
 def test_only_rows_of_the_queryset_are_found(library):
-    evaluation = evaluated(Evaluator(library.exclude(title="cat"), {"1": "cat"}, {"1": {"cat.jpg": 1}}, "file"))
-    assert evaluation.figures["recall@10"] == 0
+    evaluation = evaluated(
+        Evaluator(library.exclude(title="cat"), {"1": "cat"}, {"1": {"cat.jpg": 1, "dog.jpg": 1}}, "file")
+    )
+    assert evaluation.figures["recall@10"] == 0.5
     assert evaluation.missing_items == ("cat.jpg",)
 
 
