@@ -54,7 +54,6 @@ def test_filters_restrict_what_can_be_found(judged, capsys):
     [
         ({"item_field": "name"}, "no field 'name' to match items by"),
         ({"item_field": "number"}, "None of the 3 relevant items is the number of a row; rows have 0"),
-        ({"label": "tests.Team", "item_field": "name"}, "tests.Team has no embedding field"),
     ],
 )
 def test_errors_name_what_is_wrong(judged, options, message):
