@@ -89,6 +89,7 @@ class Server:
         """At the end of the process that joined; its forks are no users of their own."""
         if os.getpid() == pid:
             self.stop_if_unused()
+            self.users.close()
 
     def stop_if_unused(self) -> None:
         try:

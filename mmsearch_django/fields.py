@@ -1,6 +1,7 @@
 """Embedding fields: declared on a site's model, each with a generated vector table of its own."""
 
 import copy
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -141,6 +142,9 @@ def generate(model: type[models.Model], name: str, field: EmbeddingField, *, app
     }
     field.vectors = type(vector_model_name(model, name), (Vector,), attributes)
     field.vectors.embedding_field = field
+    # Importable where it says it lives: `shell` and pickle look there.
+    if module in sys.modules:
+        setattr(sys.modules[module], field.vectors.__name__, field.vectors)
 
 
 def vector_model_name(model: type[models.Model], name: str) -> str:

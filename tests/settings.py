@@ -18,11 +18,40 @@ USE_TZ = True
 TIME_ZONE = "Europe/Vienna"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
-    "django.contrib.contenttypes",
+    "django.contrib.admin",
     "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
     "mmsearch_django",
+    "example_project.library",
     "tests",
 ]
+# The library's own migrations name the dimensions of the starter embedder.
+MIGRATION_MODULES = {"library": None}
+ROOT_URLCONF = "example_project.urls"
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+STATIC_URL = "static/"
+MEDIA_URL = "media/"
 MEDIA_ROOT = DATA / "media"
 MMSEARCH = {
     "EMBEDDERS": {

@@ -5,6 +5,7 @@ from django.core.checks import Tags, run_checks
 from django.db import OperationalError, connection
 
 from mmsearch_django import checks
+from mmsearch_django.fields import all_embedding_fields
 from mmsearch_django.models import Space
 from mmsearch_django.sources import ImageSource, TextSource
 from tests.models import Asset
@@ -151,7 +152,8 @@ class TestDatabases:
 
     def test_before_the_first_migrate(self):
         with connection.cursor() as cursor:
-            cursor.execute("DROP TABLE tests_asset_visual, tests_asset_words, tests_clip_words, tests_foreign_look")
+            for field in all_embedding_fields():
+                cursor.execute(f"DROP TABLE {field.vectors._meta.db_table}")
         assert self.found() == set()
 
 

@@ -196,12 +196,13 @@ class Statement:
             f" LIMIT {PENDING_LIMIT})"
         )
         return (
-            "mm_pending AS MATERIALIZED (SELECT count(*) AS n FROM mm_candidates WHERE pk = ANY("
-            f"ARRAY(SELECT object_id FROM ({unfinished}) AS unfinished)::{self.names.key_type}[]))"
+            f"mm_unfinished AS MATERIALIZED (SELECT ARRAY(SELECT object_id FROM ({unfinished}) AS unfinished) AS keys),"
+            " mm_pending AS MATERIALIZED (SELECT count(*) AS n FROM mm_candidates"
+            f" WHERE pk = ANY((SELECT keys FROM mm_unfinished)::{self.names.key_type}[]))"
         )
 
     def _unknown(self) -> str:
-        """Candidates that no sweep has met yet: neither vector nor state. Asked only where it decides completeness."""
+        """Candidates that no sweep has met yet: no vector, state or mark. Asked only where it decides completeness."""
         uncut = " AND ".join(f"(SELECT count(*) FROM mm_ranked{n}) < {self.query.depth}" for n, _, _ in self.legs)
         fewer = " OR ".join(f"(SELECT count(*) FROM mm_ranked{n}) < (SELECT n FROM mm_size)" for n, _, _ in self.legs)
         unknown = " OR ".join(
@@ -212,7 +213,8 @@ class Statement:
         )
         return (
             "mm_unknown AS MATERIALIZED (SELECT count(*) AS n FROM (SELECT unnest(keys) AS key FROM mm_list) AS listed"
-            f" WHERE NOT (SELECT large FROM mm_size) AND {uncut} AND ({fewer}) AND ({unknown}))"
+            f" WHERE NOT (SELECT large FROM mm_size) AND {uncut} AND ({fewer}) AND ({unknown})"
+            f" AND key <> ALL((SELECT keys FROM mm_unfinished)::{self.names.key_type}[]))"
         )
 
     def _report(self) -> str:

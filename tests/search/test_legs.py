@@ -128,6 +128,11 @@ class TestReport:
         assert report.pending == 3
         assert not report.complete
 
+    def test_candidates_that_were_written_just_now_are_pending(self, library):
+        new = Asset.objects.create(title="new")
+        report = searched(library, Asset.objects.filter(pk=new.pk)).report
+        assert (report.candidates, report.pending, report.complete) == (1, 1, False)
+
     def test_reads_as_one_line(self, library):
         line = str(searched(library, Asset.objects.filter(kind="nothing")).report)
         assert line.startswith("0 candidates; ")

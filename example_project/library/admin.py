@@ -1,0 +1,16 @@
+from django.contrib import admin
+
+from example_project.library.models import Asset, Collection, Tag
+
+
+@admin.register(Asset)
+class AssetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["title", "kind", "category", "licence", "created_at"]
+    list_filter = ["kind", "category", "licence", "collections", "tags"]
+    search_fields = ["title", "caption", "file"]
+    date_hierarchy = "created_at"
+    filter_horizontal = ["collections", "tags"]
+
+
+admin.site.register(Collection, search_fields=["name"])
+admin.site.register(Tag, search_fields=["name"])
