@@ -1,4 +1,4 @@
-"""A Celery application whose broker is a folder."""
+"""A Celery application whose broker is a folder, or the Redis that TEST_BROKER names."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,11 @@ from celery import Celery
 from mmsearch_django.conf import BEAT_SCHEDULE
 
 
-def folder_broker(folder: Path):
+def broker(place: str):
+    """Settings for a URL, or for a folder."""
+    if "://" in place:
+        return {"broker_url": place}
+    folder = Path(place)
     queue, control = folder / "queue", folder / "control"
     queue.mkdir(exist_ok=True)
     control.mkdir(exist_ok=True)
@@ -25,5 +29,5 @@ def folder_broker(folder: Path):
 
 app = Celery("tests")
 if "TEST_BROKER" in os.environ:
-    app.conf.update(folder_broker(Path(os.environ["TEST_BROKER"])), beat_schedule=BEAT_SCHEDULE)
+    app.conf.update(broker(os.environ["TEST_BROKER"]), beat_schedule=BEAT_SCHEDULE)
     app.autodiscover_tasks()

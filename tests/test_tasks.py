@@ -1,4 +1,6 @@
+import shutil
 import socket
+import subprocess
 import time
 
 import pytest
@@ -12,7 +14,7 @@ from mmsearch_django.exceptions import EmbedderUnavailable
 from mmsearch_django.indexing import running
 from mmsearch_django.models import Mark, State
 from mmsearch_django.sources import Content, ImageSource
-from tests.celery_app import folder_broker
+from tests.celery_app import broker
 from tests.indexing.processes import python, wait_for
 from tests.models import Asset, AssetProxy, Clip, LongClip, Quiet
 
@@ -123,7 +125,7 @@ class TestBrokenBrokers:
 
     @pytest.mark.django_db(transaction=True)
     def test_a_dead_worker_finds_no_heap_of_messages(self, celery, tmp_path):
-        celery.conf.update(folder_broker(tmp_path))
+        celery.conf.update(broker(str(tmp_path)))
         start = time.monotonic()
         for number in range(1000):
             Asset.objects.create(title=str(number))
@@ -204,14 +206,29 @@ class TestTasks:
         assert BEAT_SCHEDULE["mmsearch-sweep"]["task"] == tasks.sweep.name
 
 
+@pytest.fixture
+def redis(tmp_path):
+    """The URL of a Redis of the test's own."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("redis-server is not installed")
+    socket_path = tmp_path / "redis.sock"
+    with subprocess.Popen([server, "--port", "0", "--unixsocket", socket_path, "--save", ""], cwd=tmp_path) as process:
+        wait_for(socket_path.exists)
+        yield f"redis+socket://{socket_path}"
+        process.terminate()
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_real_worker_embeds_what_is_saved(celery, tmp_path):
-    celery.conf.update(folder_broker(tmp_path))
+@pytest.mark.parametrize("place", ["tmp_path", "redis"])
+def test_a_real_worker_embeds_what_is_saved(celery, request, place):
+    place = str(request.getfixturevalue(place))
+    celery.conf.update(broker(place))
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO tests_asset (title) VALUES ('while no worker ran')")
     worker = ["-m", "celery", "-A", "tests.celery_app", "worker", "--pool", "solo", "--without-gossip"]
     quiet = ["--without-mingle", "--without-heartbeat", "--loglevel", "error"]
-    with python("-W", "ignore", *worker, *quiet, TEST_BROKER=str(tmp_path)) as process:
+    with python("-W", "ignore", *worker, *quiet, TEST_BROKER=place) as process:
         wait_for(lambda: process.poll() is not None or Asset.objects.filter(words__isnull=False).count() == 1)
         Asset.objects.create(title="while it runs")
         wait_for(lambda: process.poll() is not None or Asset.objects.filter(words__isnull=False).count() == 2)
