@@ -3,7 +3,6 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := mmsearch_django example_project tests benchmarks scripts docs manage.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format types migrations pytest docs clean

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from django.db import ProgrammingError, connections, router, transaction
+from django.db.migrations.loader import MigrationLoader
 
 from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import all_embedding_fields
@@ -17,8 +18,7 @@ def create_extension(*, using: str, plan: list[tuple[Any, bool]] | None = None, 
     """Receiver of ``pre_migrate``: vector tables need pgvector."""
     if connections[using].vendor != "postgresql" or not router.allow_migrate_model(using, Mark):
         return
-    labels = {field.vectors._meta.app_label for field in all_embedding_fields()}
-    if not any(not backwards and migration.app_label in labels for migration, backwards in plan or []):
+    if not _creates_vector_tables(plan or []):
         return
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT FROM pg_extension WHERE extname = 'vector'")
@@ -32,6 +32,13 @@ def create_extension(*, using: str, plan: list[tuple[Any, bool]] | None = None, 
             f"Database '{using}' lacks pgvector and this role may not add it. "
             f"Let a privileged role run: CREATE EXTENSION vector; ({error})"
         ) from error
+
+
+def _creates_vector_tables(plan: list[tuple[Any, bool]]) -> bool:
+    """Perhaps: an app with vector tables is migrated forwards, or has no migrations and is just created."""
+    labels = {field.vectors._meta.app_label for field in all_embedding_fields()}
+    forwards = {migration.app_label for migration, backwards in plan if not backwards}
+    return bool(labels & (forwards | MigrationLoader(None).unmigrated_apps))
 
 
 def install_triggers(*, using: str, **kwargs: Any) -> None:

@@ -23,7 +23,12 @@ Asset.objects.using("archive").create(title="there")
 assert Mark.objects.using("archive").count() == 2
 assert Mark.objects.count() == before
 call_command("mmsearch_index", "tests.Asset", database="archive", field="words", verbosity=0)
-assert Asset.objects.using("archive").get(words__isnull=False).words.signature
+there = Asset.objects.using("archive").get(words__isnull=False)
+assert there.words.signature
+assert list(Asset.objects.using("archive").search("there", fields=["words"])) == [there]
+assert Asset.objects.using("archive").search("there", fields=["words"]).report.complete
+assert list(Asset.objects.search("there", fields=["words"])) == []
+assert list(Asset.objects.using("archive").similar_to(there, fields=["words"])) == []
 """
 
 

@@ -1,0 +1,1 @@
+"""Timings and recall, measured side by side in one run. See README.md."""
