@@ -110,6 +110,9 @@ class TestMigrate:
         execute("SET LOCAL ROLE mmsearch_nobody")
         with pytest.raises(ConfigurationError, match="CREATE EXTENSION vector;"):
             receivers.create_extension(using="default", plan=plan)
+        with pytest.raises(ConfigurationError, match="CREATE EXTENSION vector;"):
+            receivers.create_extension(using="default", plan=[])  # An app without migrations is just created.
+        settings.MIGRATION_MODULES = {}
         receivers.create_extension(using="default", plan=[])
         execute("RESET ROLE")
         receivers.create_extension(using="default", plan=plan)
