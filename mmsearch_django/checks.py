@@ -18,6 +18,7 @@ from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import MAX_DIMENSIONS, EmbeddingField, all_embedding_fields
 from mmsearch_django.indexing import hnsw
 from mmsearch_django.models import Mark, Space, State
+from mmsearch_django.search.hits import ANNOTATIONS
 
 MEANINGS = {
     "mmsearch.E001": ("No embedder is called 'default'.", "Configure MMSEARCH['EMBEDDERS']['default']."),
@@ -84,7 +85,7 @@ def _check_field(field: EmbeddingField) -> Iterator[CheckMessage]:
         field.source.columns(field.model)
     except ConfigurationError as error:
         yield message("mmsearch.E004", f"{field.label}: {error}", field.model)
-    taken = {column.name for column in field.model._meta.get_fields()} & {"score", "match"}
+    taken = {column.name for column in field.model._meta.get_fields()} & set(ANNOTATIONS)
     if taken:
         names = " and ".join(sorted(taken))
         yield message("mmsearch.E005", f"{field.model._meta.label} has a field called {names}.", field.model)

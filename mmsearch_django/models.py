@@ -5,13 +5,15 @@ from django.db.models.functions import Now
 
 
 class Space(models.Model):
-    """One row for each embedding field: what made its vectors, and when and where the sweep last ran."""
+    """One row for each embedding field: what made its vectors, where noise begins, and the sweep's place and time."""
 
     id = models.PositiveIntegerField(primary_key=True)
     model = models.CharField(max_length=200)
     field = models.CharField(max_length=200)
     signature = models.TextField(blank=True, default="", db_default="")
     preprocessing = models.PositiveSmallIntegerField(null=True)
+    # Calibrations by kind of query (text, image), and the number of vectors that they were learnt from.
+    floors = models.JSONField(default=dict, db_default={})
     sweep_cursor = models.TextField(blank=True, default="", db_default="")
     swept_at = models.DateTimeField(null=True)
 

@@ -24,6 +24,8 @@ def search(
     weights: Mapping[str, float] | None = None,
     avoid: str | None = None,
     depth: int | None = None,
+    floor: str | None = queries.LEARNT,
+    min_closeness: float = 0.0,
 ) -> QS:
     """The rows of the queryset that match best, best first: lazy, chainable, of the same class.
 
@@ -31,9 +33,11 @@ def search(
     ``vector`` is a sequence of numbers in the space of the one field named in ``fields``. ``fields`` are the embedding
     fields to ask (default: all for a text, those of pictures for an image), ``weights`` their weights in the fusion
     (default 1). ``avoid`` is a text to turn away from; it excludes nothing. ``depth`` is how deep each field ranks
-    (1 to 1,000; default MMSEARCH["DEPTH"]), and so bounds what can be found at all.
+    (1 to 1,000; default MMSEARCH["DEPTH"]), and so bounds what can be found at all. Each field drops what is below its
+    floor, as noise, unless ``floor`` is None; ``min_closeness`` (0 to 1) drops more.
 
-    Each object has ``score`` (0 to 1) and ``match`` (per field: rank and cosine similarity). Filters chained before or
+    Each object has ``score`` (0 to 1: it only orders), ``closeness`` (0 to 1: how near it is in its best field, 0.5 at
+    the floor) and ``match`` (per field: rank, cosine similarity, closeness). Filters chained before or
     after restrict what is searched. Raises QueryError for arguments that cannot be answered, EmbedderUnavailable if no
     field's embedder can serve.
     """
@@ -46,6 +50,8 @@ def search(
         weights=weights,
         avoid=avoid,
         depth=depth,
+        floor=floor,
+        min_closeness=min_closeness,
     )
     return cast(QS, hits.attach(queryset, query))
 
@@ -57,11 +63,21 @@ def similar_to(
     fields: Iterable[str] | None = None,
     weights: Mapping[str, float] | None = None,
     depth: int | None = None,
+    floor: str | None = queries.LEARNT,
+    min_closeness: float = 0.0,
 ) -> QS:
     """The rows nearest to an object by its own vectors, without the object. Raises NotIndexed if it has none."""
     if not isinstance(obj, queryset.model._meta.concrete_model or queryset.model):
         raise QueryError(f"{queryset.model._meta.label} cannot be searched by a {type(obj)._meta.label}.")
-    query = queries.build_similar(obj, fields=fields, weights=weights, depth=depth, using=queryset.db)
+    query = queries.build_similar(
+        obj,
+        fields=fields,
+        weights=weights,
+        depth=depth,
+        floor=floor,
+        min_closeness=min_closeness,
+        using=queryset.db,
+    )
     return cast(QS, hits.attach(queryset.exclude(pk=obj.pk), query))
 
 

@@ -22,6 +22,7 @@ class SearchForm(forms.Form):
     )
     picture = forms.CharField(required=False, widget=forms.HiddenInput)
     like = forms.ModelChoiceField(Asset.objects.all(), required=False, widget=forms.HiddenInput)
+    nearest = forms.BooleanField(required=False, widget=forms.HiddenInput)
     kind = forms.ChoiceField(required=False)
     category = forms.ChoiceField(required=False)
     licence = forms.ChoiceField(required=False)
@@ -49,10 +50,11 @@ class SearchForm(forms.Form):
         """
         asked = self.cleaned_data
         rows: Any = Asset.objects.filter(**self._filters())
+        how: dict[str, Any] = {"floor": None} if asked["nearest"] else {}
         if asked["like"]:
-            rows = rows.similar_to(asked["like"])
+            rows = rows.similar_to(asked["like"], **how)
         elif asked["q"] or asked["picture"]:
-            rows = rows.search(asked["q"] or None, image=asked["picture"])
+            rows = rows.search(asked["q"] or None, image=asked["picture"], **how)
         else:
             rows = rows.order_by("-created_at", "-pk")
         return cast("QuerySet[Asset]", rows)

@@ -28,7 +28,7 @@ def search(request: HttpRequest) -> HttpResponse:
         except AssetError as error:
             picture_form.add_error("upload", str(error))
         else:
-            kept = {name: value for name, value in request.GET.items() if name not in ("q", "like", "page")}
+            kept = {name: value for name, value in request.GET.items() if name not in ("q", "like", "nearest", "page")}
             return redirect(f"{request.path}?{urlencode({**kept, 'picture': key})}")
     form = SearchForm(request.GET)
     context: dict[str, Any] = {"form": form, "picture_form": picture_form}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from mmsearch_django.embedders import engines
+from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.exceptions import ConfigurationError, EmbedderError
 
 Modality = Literal["text", "image"]
@@ -59,6 +60,8 @@ class Embedder(ABC):
     """Raised when preparation of the input changes: vectors are then stale, yet still comparable."""
     pairs_modalities: ClassVar[bool] = True
     """Whether text and pictures share one space, so that a caption is near to its picture."""
+    calibrations: ClassVar[Mapping[tuple[Modality, Modality], Calibration]] = {}
+    """By kind of query and of what is searched: serve until a library is large enough to learn its own."""
 
     def __init__(
         self,

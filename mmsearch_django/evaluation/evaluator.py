@@ -54,6 +54,10 @@ class Evaluator:
             found = search(self.queryset, text, **options).values_list(self.item_field, flat=True)
             yield query, list(dict.fromkeys(self.item(value) for value in found))
 
+    def empty(self, texts: Iterable[str], **options: Any) -> int:
+        """How many of these queries find nothing."""
+        return sum(not search(self.queryset, text, **options)[:1].exists() for text in texts)
+
     def measure(self, rankings: Iterable[tuple[str, Ranking]]) -> Evaluation:
         relevant = {item for grades in self.qrels.values() for item, grade in grades.items() if grade > 0}
         held = {self.item(value) for value in self.queryset.order_by().values_list(self.item_field, flat=True)}

@@ -27,6 +27,11 @@ def read_queries(path: Path) -> dict[str, str]:
     return queries
 
 
+def read_off_topic(path: Path) -> list[str]:
+    """Queries that should find nothing, one a line; an id and a tab may stand before each."""
+    return [line.rpartition("\t")[2].strip() for _, line in _lines(path)]
+
+
 def read_qrels(path: Path) -> Qrels:
     """Grades by query and item. Raises JudgementError, which names the line."""
     qrels: Qrels = {}

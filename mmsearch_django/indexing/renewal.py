@@ -18,4 +18,4 @@ def start_over(target: Target) -> None:
     with transaction.atomic(target.using):
         target.vectors.all().delete()
         target.states.all().delete()
-        Space.objects.using(target.using).filter(pk=target.space).update(signature="", preprocessing=None)
+        Space.objects.using(target.using).filter(pk=target.space).update(signature="", preprocessing=None, floors={})

@@ -10,7 +10,7 @@ from django.db import models
 from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import MmsearchError
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields
-from mmsearch_django.indexing import claims, status, sweep
+from mmsearch_django.indexing import claims, floors, status, sweep
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target, target, targets
 
@@ -33,7 +33,11 @@ def work_on(model: type[models.Model], seconds: float) -> bool:
         running = [one for one in running if _advance(one, errors)]
     if errors:
         raise errors[0]
-    return any(status.claimable(one) for one in found)
+    left = any(status.claimable(one) for one in found)
+    if not left:
+        for one in found:
+            floors.refresh(one)
+    return left
 
 
 def _advance(batches: Iterator[Counter[str]], errors: list[MmsearchError]) -> bool:

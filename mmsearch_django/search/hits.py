@@ -26,10 +26,18 @@ from mmsearch_django.search.report import Match, MatchField, Report
 
 ALIAS = "mm_hits"
 
+
+class Closeness(models.FloatField):  # type: ignore[type-arg]
+    """Of a type of its own: Django tells expressions over nameless fields apart by nothing else."""
+
+
 _score: "models.FloatField[Any, Any]" = models.FloatField()
 _score.column = "score"
+_closeness = Closeness()
+_closeness.column = "closeness"
 _match = MatchField()
 _match.column = "match"
+ANNOTATIONS: dict[str, "models.Field[Any, Any]"] = {"score": _score, "closeness": _closeness, "match": _match}
 
 SQL = tuple[str, tuple[Any, ...]]
 Compiler = Any
@@ -42,7 +50,7 @@ class Window:
 
     key: Hashable
     rows: str
-    """JSON list of id, score and match."""
+    """JSON list of id, score, closeness and match."""
     size: int
 
 
@@ -133,7 +141,7 @@ class Hits:
         statement = self.statement(compiler, connection)
         if self.window is not None and self.window.key == window_key(statement, connection):
             key_type = statement.names.key_type
-            columns = f"id {key_type}, score double precision, match jsonb"
+            columns = f"id {key_type}, score double precision, closeness double precision, match jsonb"
             return f"SELECT * FROM jsonb_to_recordset(%s::jsonb) AS hit({columns})", (self.window.rows,)
         return statement.hits()
 
@@ -168,7 +176,7 @@ def window_key(statement: Statement, connection: Any) -> Hashable:
 
 
 def attach(queryset: models.QuerySet[Any], query: Query) -> models.QuerySet[Any]:
-    """The queryset restricted to the search's hits, annotated with ``score`` and ``match``, best first."""
+    """The queryset restricted to the search's hits, annotated with ANNOTATIONS, best first."""
     if queryset.query.is_sliced:
         raise TypeError("Cannot search a query once a slice has been taken.")
     if queryset.query.combinator:
@@ -177,7 +185,7 @@ def attach(queryset: models.QuerySet[Any], query: Query) -> models.QuerySet[Any]
         raise QueryError("This queryset is searched already; give all of the query to one .search().")
     searched = queryset.all()
     _join(searched.query, Hits(queryset.model, query, searched.query.get_initial_alias()))
-    searched = searched.annotate(score=Col(ALIAS, _score), match=Col(ALIAS, _match))
+    searched = searched.annotate(**{name: Col(ALIAS, field) for name, field in ANNOTATIONS.items()})
     ranked: models.QuerySet[Any] = searched.order_by("-score", "pk")
     return ranked
 
@@ -210,7 +218,7 @@ def count_by_window(queryset: models.QuerySet[Any]) -> int | None:
     """
     query, hits = queryset.query, of(queryset)
     plain = not (query.is_sliced or query.distinct or query.group_by or query.combinator or query.extra)
-    if hits is None or not plain or set(query.annotations) != {"score", "match"}:
+    if hits is None or not plain or set(query.annotations) != set(ANNOTATIONS):
         return None
     try:
         compiler = _compiler(queryset)
@@ -251,7 +259,7 @@ def report(queryset: models.QuerySet[Any]) -> Report | None:
         sql, params = hits.statement(compiler, compiler.connection).report()
     except EmptyResultSet:
         legs = {leg.name: "exact" for leg in hits.query.legs}
-        return Report(legs, 0, EXACT_LIMIT, 0, True, hits.query.degraded, 0.0)  # noqa: FBT003
+        return Report(legs, 0, EXACT_LIMIT, 0, 0, True, hits.query.degraded, 0.0)  # noqa: FBT003
     with compiler.connection.cursor() as cursor:
         cursor.execute(f"SELECT report::text FROM ({sql}) AS report", params)
         return Report.from_json(json.loads(cursor.fetchone()[0]))

@@ -11,10 +11,12 @@ Every part is a CTE with a prefixed name. The branches stand behind one-time fil
   one, so that nothing leaks into the caller's transaction.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from mmsearch_django.search import fusion
+from mmsearch_django.search.closeness import CALIBRATION_TYPE, closeness_sql
 from mmsearch_django.search.query import Leg, Query
 from mmsearch_django.search.report import REPORT_KEY
 
@@ -56,10 +58,11 @@ class Statement:
         ]
 
     def hits(self) -> tuple[str, tuple[Any, ...]]:
-        """A SELECT of id, score and match: the whole window, in no order."""
+        """A SELECT of id, score, closeness and match: the whole window, in no order."""
         return self._render(
-            "SELECT hit.id, hit.score, hit.match FROM mm_out, unnest(mm_out.ids, mm_out.scores, mm_out.matches)"
-            " AS hit(id, score, match) WHERE (SELECT count(*) FROM mm_restore) >= 0"
+            "SELECT hit.id, hit.score, hit.closeness, hit.match"
+            " FROM mm_out, unnest(mm_out.ids, mm_out.scores, mm_out.closenesses, mm_out.matches)"
+            " AS hit(id, score, closeness, match) WHERE (SELECT count(*) FROM mm_restore) >= 0"
         )
 
     def report(self) -> tuple[str, tuple[Any, ...]]:
@@ -75,7 +78,8 @@ class Statement:
         for number, _, table in self.legs:
             parts.append(self._ranked(number, table))
         spaces, labels = self._spaces()
-        parts += [spaces, self._pending(), self._unknown(), self._report(), self._fused(), self._out(), self._restore()]
+        parts += [spaces, *(self._close(number) for number, _, _ in self.legs), self._pending(), self._unknown()]
+        parts += [self._fused(), self._report(), self._out(), self._restore()]
         return f"WITH {', '.join(parts)} {tail}", (*params, *self.candidate_params, *labels)
 
     def _query(self) -> str:
@@ -180,11 +184,27 @@ class Statement:
         )
 
     def _spaces(self) -> tuple[str, tuple[Any, ...]]:
-        ids = ", ".join(
-            f"(SELECT id FROM mmsearch_django_space WHERE model = %s AND field = %s) AS space{number}"
-            for number, _, _ in self.legs
+        """Each leg's space and calibration: what the space has learnt for this kind of query, or the embedder ships."""
+        spaces, params = [], []
+        for number, leg, _ in self.legs:
+            spaces.append(
+                "(SELECT id FROM mmsearch_django_space WHERE model = %s AND field = %s)"
+                f" AS space{number}, coalesce((SELECT floors->%s FROM mmsearch_django_space"
+                f" WHERE model = %s AND field = %s), %s::jsonb) AS calibration{number}"
+            )
+            shipped = json.dumps(leg.calibration.as_dict()) if leg.calibration else None
+            params += [*leg.space, leg.kind or "", *leg.space, shipped]
+        return f"mm_spaces AS MATERIALIZED (SELECT {', '.join(spaces)})", tuple(params)
+
+    def _close(self, number: int) -> str:
+        """What the leg ranked, with closeness, and without what is below its floor."""
+        closeness = closeness_sql("similarity", "calibration")
+        floor = "WHERE similarity >= coalesce(floor, -1)" if self.query.floor else ""
+        return (
+            f"mm_close{number} AS MATERIALIZED (SELECT object_id, similarity, rank, {closeness} AS closeness"
+            f" FROM mm_ranked{number}, mm_spaces LEFT JOIN LATERAL"
+            f" jsonb_to_record(calibration{number}) AS calibration({CALIBRATION_TYPE}) ON true {floor})"
         )
-        return f"mm_spaces AS MATERIALIZED (SELECT {ids})", tuple(part for leg in self.query.legs for part in leg.space)
 
     def _pending(self) -> str:
         """Candidates that are marked or pending, looked for among the first PENDING_LIMIT of each kind."""
@@ -222,16 +242,18 @@ class Statement:
             f"'{leg.name}', CASE WHEN exact{number} THEN 'exact' ELSE 'ann' END" for number, leg, _ in self.legs
         )
         complete = " AND ".join(
-            f"(exact{n} AND (SELECT count(*) FROM mm_ranked{n}) < {self.query.depth}"
+            f"(exact{n} AND (SELECT count(*) FROM mm_close{n}) < {self.query.depth}"
             f" OR mm_size.n = (SELECT count(*) FROM mm_ranked{n}))"
             for n, _, _ in self.legs
         )
+        ranked = " UNION ".join(f"SELECT object_id FROM mm_ranked{n}" for n, _, _ in self.legs)
+        noise = f"(SELECT count(*) FROM ({ranked}) AS ranked) - (SELECT count(*) FROM mm_fused)"
         elapsed = "extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000"
         return (
             f"mm_report AS MATERIALIZED (SELECT jsonb_build_object('legs', jsonb_build_object({how}),"
             f" 'candidates', mm_size.n, 'candidates_limit', {EXACT_LIMIT}, 'pending', mm_pending.n + mm_unknown.n,"
             f" 'complete', mm_pending.n + mm_unknown.n = 0 AND {complete}, 'degraded', to_jsonb({self._degraded()}),"
-            f" 'milliseconds', round(({elapsed})::numeric, 3)) AS report"
+            f" 'noise', {noise}, 'milliseconds', round(({elapsed})::numeric, 3)) AS report"
             " FROM mm_size, mm_mode, mm_pending, mm_unknown)"
         )
 
@@ -241,15 +263,19 @@ class Statement:
 
     def _fused(self) -> str:
         legs = " UNION ALL ".join(
-            f"SELECT object_id, '{leg.name}' AS leg, {leg.weight!r}::float8 AS weight, rank, similarity"
-            f" FROM mm_ranked{number}"
+            f"SELECT object_id, '{leg.name}' AS leg, {leg.weight!r}::float8 AS weight, rank, similarity, closeness"
+            f" FROM mm_close{number}"
             for number, leg, _ in self.legs
         )
         total = f"{sum(leg.weight for leg in self.query.legs)!r}::float8"
-        match = "jsonb_object_agg(leg, jsonb_build_object('rank', rank, 'similarity', similarity))"
+        match = (
+            "jsonb_object_agg(leg, jsonb_build_object("
+            "'rank', rank, 'similarity', similarity, 'closeness', round(closeness::numeric, 4)))"
+        )
         return (
             f"mm_fused AS MATERIALIZED (SELECT object_id, {fusion.score_sql('weight', 'rank', total)} AS score,"
-            f" {match} AS match FROM ({legs}) AS hit GROUP BY object_id)"
+            f" max(closeness) AS closeness, {match} AS match FROM ({legs}) AS hit GROUP BY object_id"
+            f" HAVING max(closeness) >= {self.query.min_closeness!r})"
         )
 
     def _out(self) -> str:
@@ -257,8 +283,8 @@ class Statement:
         match = f"match || jsonb_build_object('{REPORT_KEY}', (SELECT report FROM mm_report))"
         return (
             "mm_out AS MATERIALIZED (SELECT array_agg(object_id ORDER BY object_id) AS ids,"
-            f" array_agg(score ORDER BY object_id) AS scores, array_agg({match} ORDER BY object_id) AS matches"
-            " FROM mm_fused)"
+            " array_agg(score ORDER BY object_id) AS scores, array_agg(closeness ORDER BY object_id) AS closenesses,"
+            f" array_agg({match} ORDER BY object_id) AS matches FROM mm_fused)"
         )
 
     @staticmethod

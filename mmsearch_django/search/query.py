@@ -10,7 +10,8 @@ from django.db import models
 from numpy.typing import NDArray
 
 from mmsearch_django.conf import conf
-from mmsearch_django.embedders.base import Vectors
+from mmsearch_django.embedders.base import Modality, Vectors
+from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.exceptions import (
     EmbedderUnavailable,
     EmptyQuery,
@@ -26,6 +27,8 @@ from mmsearch_django.search.terms import Term
 AVOID = 0.5
 """How far ``avoid`` turns the query away: norm(q - 0.5 a)."""
 MAX_DEPTH = 1000
+LEARNT = "learnt"
+"""The floor that a space has learnt, or its embedder ships."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Leg:
     """The query vector as halfvec text, of unit length."""
     dimensions: int
     weight: float
+    kind: Modality | None = None
+    """What the query is, and so which calibration of the space holds; None for a raw vector, which has none."""
+    calibration: Calibration | None = None
+    """Serves until the space has learnt its own."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,9 @@ class Query:
     depth: int
     degraded: tuple[str, ...] = ()
     """Legs that were asked for but whose embedder did not answer."""
+    floor: bool = True
+    """Whether each leg drops what is below its floor."""
+    min_closeness: float = 0.0
 
 
 def build(
@@ -61,6 +71,8 @@ def build(
     weights: Mapping[str, float] | None = None,
     avoid: str | None = None,
     depth: int | None = None,
+    floor: str | None = LEARNT,
+    min_closeness: float = 0.0,
 ) -> Query:
     """The query for the arguments of ``.search()``; texts and pictures are embedded here. Raises QueryError."""
     plus = terms.read(text=text, image=image)
@@ -71,9 +83,10 @@ def build(
     minus = terms.read(text=avoid, image=None)
     names = _names(model, fields) or _default_names(model, plus, vector)
     asked = _weighted(model, names, weights)
+    limits = _limits(depth, floor, min_closeness)
     if vector is not None:
-        return _finish({name: _raw_vector(field, vector) for name, (field, _) in asked.items()}, asked, depth)
-    return _embed(asked, plus, minus, depth)
+        return _finish({name: _raw_vector(field, vector) for name, (field, _) in asked.items()}, asked, {}, limits)
+    return _embed(asked, plus, minus, limits)
 
 
 def build_similar(
@@ -82,6 +95,8 @@ def build_similar(
     fields: Iterable[str] | None = None,
     weights: Mapping[str, float] | None = None,
     depth: int | None = None,
+    floor: str | None = LEARNT,
+    min_closeness: float = 0.0,
     using: str | None = None,
 ) -> Query:
     """The query by an object's own vectors. Legs without one are left out; raises NotIndexed if none is left."""
@@ -97,10 +112,21 @@ def build_similar(
             f"{type(obj)._meta.label} {obj.pk!r} has no vector yet in {', '.join(asked)}; "
             f"run mmsearch_index, or see mmsearch_status for the reason."
         )
-    return _finish(vectors, {name: asked[name] for name in vectors}, depth)
+    asked = {name: asked[name] for name in vectors}
+    kinds = {name: field.source.modality for name, (field, _) in asked.items()}
+    return _finish(vectors, asked, kinds, _limits(depth, floor, min_closeness))
 
 
 Asked = dict[str, tuple[EmbeddingField, float]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a search looks."""
+
+    depth: int
+    floor: bool
+    min_closeness: float
 
 
 def _names(model: type[models.Model], fields: Iterable[str] | None) -> list[str]:
@@ -151,7 +177,7 @@ def _weighted(model: type[models.Model], names: Sequence[str], weights: Mapping[
     return asked
 
 
-def _embed(asked: Asked, plus: Sequence[Term], minus: Sequence[Term], depth: int | None) -> Query:
+def _embed(asked: Asked, plus: Sequence[Term], minus: Sequence[Term], limits: Limits) -> Query:
     vectors: dict[str, Vectors] = {}
     away: dict[str, EmbedderUnavailable] = {}
     for name, (field, _) in asked.items():
@@ -161,7 +187,9 @@ def _embed(asked: Asked, plus: Sequence[Term], minus: Sequence[Term], depth: int
             away[name] = error
     if not vectors:
         raise next(iter(away.values()))
-    return _finish(vectors, {name: asked[name] for name in vectors}, depth, tuple(away))
+    # A text brings less similarity than a picture, so with both it is the text's floor that holds.
+    kind: Modality = "text" if any(term.modality == "text" for term in plus) else "image"
+    return _finish(vectors, {name: asked[name] for name in vectors}, dict.fromkeys(vectors, kind), limits, tuple(away))
 
 
 def _turned(field: EmbeddingField, plus: Sequence[Term], minus: Sequence[Term]) -> Vectors:
@@ -201,21 +229,38 @@ def _unit(vector: NDArray[Any], field: EmbeddingField) -> Vectors:
     return unit
 
 
-def _finish(vectors: Mapping[str, Vectors], asked: Asked, depth: int | None, degraded: tuple[str, ...] = ()) -> Query:
+def _limits(depth: Any, floor: Any, min_closeness: Any) -> Limits:
     depth = conf.DEPTH if depth is None else depth
     if not isinstance(depth, int) or not 1 <= depth <= MAX_DEPTH:
         raise QueryError(f"depth must be a whole number from 1 to {MAX_DEPTH}, not {depth!r}.")
-    legs = tuple(
-        Leg(
-            name=name,
-            space=(field.model._meta.label_lower, field.name),
-            literal=literal(vectors[name]),
-            dimensions=len(vectors[name]),
-            weight=weight,
-        )
-        for name, (field, weight) in asked.items()
+    if floor not in (None, LEARNT):
+        raise QueryError(f"floor must be {LEARNT!r}, or None for no floor; not {floor!r}. See min_closeness=.")
+    if isinstance(min_closeness, bool) or not isinstance(min_closeness, int | float) or not 0 <= min_closeness <= 1:
+        raise QueryError(f"min_closeness must be a number from 0 to 1, not {min_closeness!r}.")
+    return Limits(depth, floor == LEARNT, float(min_closeness))
+
+
+def _finish(
+    vectors: Mapping[str, Vectors],
+    asked: Asked,
+    kinds: Mapping[str, Modality],
+    limits: Limits,
+    degraded: tuple[str, ...] = (),
+) -> Query:
+    legs = tuple(_leg(field, weight, vectors[name], kinds.get(name)) for name, (field, weight) in asked.items())
+    return Query(legs, limits.depth, degraded, limits.floor, limits.min_closeness)
+
+
+def _leg(field: EmbeddingField, weight: float, vector: Vectors, kind: Modality | None) -> Leg:
+    return Leg(
+        name=field.name,
+        space=(field.model._meta.label_lower, field.name),
+        literal=literal(vector),
+        dimensions=len(vector),
+        weight=weight,
+        kind=kind,
+        calibration=field.embedder.calibrations.get((kind, field.source.modality)) if kind else None,
     )
-    return Query(legs, depth, degraded)
 
 
 def literal(vector: Vectors) -> str:

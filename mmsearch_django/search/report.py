@@ -21,8 +21,10 @@ class Report:
     candidates_limit: int
     pending: int
     """Candidates whose indexing is not finished, as far as was counted."""
+    noise: int
+    """Rows that were ranked and left out, as not close enough in any field."""
     complete: bool
-    """No row that passes the filters was cut off by depth, missed by ANN or still pending."""
+    """No row that passes filters and floors was cut off by depth, missed by ANN or still pending."""
     degraded: tuple[str, ...]
     """Legs left out because their embedder was unavailable."""
     milliseconds: float
@@ -40,6 +42,8 @@ class Report:
     def __str__(self) -> str:
         legs = ", ".join(f"{leg} {how}" for leg, how in self.legs.items()) or "no leg"
         parts = [f"{self.candidates_text} candidates", legs, "complete" if self.complete else "not complete"]
+        if self.noise:
+            parts.append(f"{self.noise:,} not close enough")
         if self.pending:
             parts.append(f"{self.pending:,} pending")
         if self.degraded:
@@ -48,7 +52,7 @@ class Report:
 
 
 class Match(dict[str, dict[str, Any]]):
-    """Why a row was found: per leg its ``rank`` (from 1) and cosine ``similarity`` (-1 to 1)."""
+    """Why a row was found: per leg its ``rank`` (from 1), cosine ``similarity`` (-1 to 1), ``closeness`` (0 to 1)."""
 
     report: Report | None = None
 

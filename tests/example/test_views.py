@@ -6,10 +6,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from example_project.library.models import Asset, Collection, Tag
+from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import EmbedderUnavailable
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import target
+from mmsearch_django.models import Space
 from tests.indexing.conftest import embed_all
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +60,17 @@ def test_a_text_finds(client, assets):
     response = get(client, q="green")
     assert len(titles(response)) == 3
     assert "words <b>#1</b>" in response.text
-    assert "The best 3 of 3 assets" in response.text
+    assert "3 of 3 assets" in response.text
+
+
+def test_nothing_close_enough_is_said_with_a_way_on(client, assets):
+    distant = {"text": Calibration(0.0, 0.99, 1.0).as_dict()}
+    Space.objects.update(floors=distant)
+    response = get(client, q="something else", category="colours")
+    assert titles(response) == []
+    assert "Nothing is close enough" in response.text
+    assert 'href="?q=something+else&amp;category=colours&amp;nearest=1"' in response.text
+    assert len(titles(get(client, q="something else", category="colours", nearest=1))) == 3
 
 
 def test_filters(client, assets):

@@ -3,6 +3,8 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
+from mmsearch_django.embedders.calibration import Calibration
+from mmsearch_django.models import Space
 from tests.indexing.conftest import embed_all
 from tests.models import Asset
 
@@ -32,7 +34,15 @@ def test_json(judged, capsys):
     figures = json.loads(out)
     # The second query: one of two relevant items, in the first place; 1 / (1 + 1 / log2(3)) of what is possible.
     assert figures == pytest.approx(
-        {"nDCG@10": 0.8066, "recall@10": 0.75, "MRR": 1.0, "P@1": 1.0, "queries": 2}, abs=1e-4
+        {
+            "nDCG@10": 0.8066,
+            "recall@10": 0.75,
+            "MRR": 1.0,
+            "P@1": 1.0,
+            "queries": 2,
+            "recall@10 without floor": 0.75,
+        },
+        abs=1e-4,
     )
     assert "1 of 3 relevant items are not among the rows, so nothing could find them: wolf.jpg" in err
 
@@ -40,7 +50,8 @@ def test_json(judged, capsys):
 def test_text_and_progress(judged, capsys):
     evaluate(judged, verbosity=1)
     out, err = capsys.readouterr()
-    assert out.split() == ["nDCG@10", "0.8066", "recall@10", "0.75", "MRR", "1", "P@1", "1", "queries", "2"]
+    assert out.split()[:10] == ["nDCG@10", "0.8066", "recall@10", "0.75", "MRR", "1", "P@1", "1", "queries", "2"]
+    assert "recall@10 without floor     0.75" in out
     assert "2/2" in err
 
 
@@ -59,6 +70,17 @@ def test_filters_restrict_what_can_be_found(judged, capsys):
 def test_errors_name_what_is_wrong(judged, options, message):
     with pytest.raises(CommandError, match=message):
         evaluate(judged, **options)
+
+
+def test_floors_are_measured(judged, capsys):
+    Space.objects.filter(field="words").update(floors={"text": Calibration(0.0, 0.99, 1.01).as_dict()})
+    (judged / "off.txt").write_text("asdf qwerty\n7\tcat\n\n")
+    evaluate(judged, "--off-topic", str(judged / "off.txt"), format="json")
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["off-topic"], figures["off-topic empty"]) == (2, 1)
+    assert figures["recall@10"] == figures["recall@10 without floor"] == 0.75
+    evaluate(judged, "--off-topic", str(judged / "off.txt"), "--no-floor", format="json")
+    assert "recall@10 without floor" not in json.loads(capsys.readouterr().out)
 
 
 def test_unreadable_judgements(judged):

@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error
 from PIL.Image import Image
 
 from mmsearch_django.embedders.base import Embedder, Engine, Vectors
+from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.embedders.starter import weights
 from mmsearch_django.embedders.starter.sessions import Classifier, Language
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
@@ -25,6 +26,12 @@ class StarterEmbedder(Embedder):
 
     backend = "starter"
     modalities = frozenset({"text", "image"})
+    # Learnt from the example project's media, as indexing.floors does.
+    calibrations = {
+        ("text", "image"): Calibration(zero=0.02, floor=0.24, one=0.75),
+        ("text", "text"): Calibration(zero=0.02, floor=0.32, one=0.75),
+        ("image", "image"): Calibration(zero=0.08, floor=0.50, one=1.0),
+    }
 
     def __init__(self, alias: str, **configuration: Any) -> None:
         super().__init__(alias, **configuration)

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from mmsearch_django.evaluation.evaluator import Evaluation, Evaluator
-from mmsearch_django.evaluation.judgements import read_qrels, read_queries
+from mmsearch_django.evaluation.judgements import read_off_topic, read_qrels, read_queries
 from mmsearch_django.exceptions import MmsearchError
 from mmsearch_django.management import searches
 
@@ -22,27 +22,50 @@ class Command(BaseCommand):
         parser.add_argument("--queries", type=Path, required=True, metavar="FILE", help="Lines of id, tab, text.")
         parser.add_argument("--qrels", type=Path, required=True, metavar="FILE", help="Lines of id, 0, item, grade.")
         parser.add_argument("--item-field", required=True, help="What qrels call items; of a file the base name.")
+        parser.add_argument("--no-floor", action="store_true", help="Measure without floors: every query finds.")
+        parser.add_argument(
+            "--off-topic", type=Path, metavar="FILE", help="Queries that should find nothing, a line each."
+        )
         parser.add_argument("--format", choices=["text", "json"], default="text")
 
     def handle(
-        self, *, label: str, queries: Path, qrels: Path, item_field: str, format: str, verbosity: int, **options: Any
+        self,
+        *,
+        label: str,
+        queries: Path,
+        qrels: Path,
+        item_field: str,
+        no_floor: bool,
+        off_topic: Path | None,
+        format: str,
+        verbosity: int,
+        **options: Any,
     ) -> None:
         rows = searches.rows(label, options["filter"], options["database"])
         how = {name: options[name] for name in ("fields", "depth")}
+        self.quiet = verbosity == 0
         try:
             evaluator = Evaluator(rows, read_queries(queries), read_qrels(qrels), item_field)
-            asked = evaluator.rankings(**how)
-            bar = tqdm(asked, total=len(evaluator), unit="query", disable=verbosity == 0, file=sys.stderr)
-            evaluation = evaluator.measure(bar)
+            evaluation = self.measure(evaluator, how | ({"floor": None} if no_floor else {}))
+            figures: dict[str, float | int] = {**evaluation.figures, "queries": evaluation.queries}
+            if not no_floor:
+                bare = self.measure(evaluator, how | {"floor": None})
+                figures["recall@10 without floor"] = bare.figures["recall@10"]
+            if off_topic:
+                texts = read_off_topic(off_topic)
+                figures |= {"off-topic": len(texts), "off-topic empty": evaluator.empty(texts, **how)}
         except MmsearchError as error:
             raise CommandError(str(error)) from error
         if evaluation.missing_items:
             self.stderr.write(self.style.WARNING(missing(evaluation)))
-        figures: dict[str, float | int] = {**evaluation.figures, "queries": evaluation.queries}
         if format == "json":
             self.stdout.write(json.dumps(figures, indent=2))
         else:
-            self.stdout.write("\n".join(f"{name:<10}{value:>8.4g}" for name, value in figures.items()))
+            self.stdout.write("\n".join(f"{name:<24}{value:>8.4g}" for name, value in figures.items()))
+
+    def measure(self, evaluator: Evaluator, how: dict[str, Any]) -> Evaluation:
+        asked = evaluator.rankings(**how)
+        return evaluator.measure(tqdm(asked, total=len(evaluator), unit="query", disable=self.quiet, file=sys.stderr))
 
 
 def missing(evaluation: Evaluation) -> str:

@@ -8,7 +8,7 @@ from django.db import connections
 from tqdm import tqdm
 
 from mmsearch_django.exceptions import MmsearchError
-from mmsearch_django.indexing import claims, hnsw, renewal, status, sweep
+from mmsearch_django.indexing import claims, floors, hnsw, renewal, status, sweep
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.management.targets import find_targets
@@ -57,6 +57,8 @@ class Command(BaseCommand):
         sweep.sweep_all(target)
         self.embed(target, batch_size, quiet=quiet)
         self.report(target)
+        if floors.refresh(target) and not quiet:
+            self.stderr.write(f"{target}: learnt where noise begins.")
         if not no_index and hnsw.build(target) and not quiet:
             self.stderr.write(f"{target}: built the HNSW index.")
 

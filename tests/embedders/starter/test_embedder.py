@@ -1,5 +1,6 @@
 import csv
 import json
+import random
 import subprocess
 import sys
 from io import BytesIO
@@ -13,6 +14,8 @@ from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.embedders.selftest import CAPTIONS, _pictures
 from mmsearch_django.embedders.starter import StarterEmbedder, weights
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
+from mmsearch_django.indexing import floors
+from mmsearch_django.indexing.background import nonsense, sensible
 from mmsearch_django.media.images import decode
 
 DEMO_MEDIA = Path(__file__).parents[3] / "example_project" / "demo_media"
@@ -148,7 +151,17 @@ class TestVectors:
         assert np.allclose(other.embed_images(pictures), starter.embed_images(pictures), atol=1e-5)
 
 
-@pytest.mark.skipif(not DEMO_MEDIA.exists(), reason="the example project's media are not in this checkout")
+@pytest.fixture(scope="module")
+def rows():
+    with (DEMO_MEDIA / "metadata.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def vectors(starter, rows):
+    return starter.embed_images([decode((DEMO_MEDIA / row["file"]).read_bytes()) for row in rows])
+
+
 class TestDemoMedia:
     QUERIES = {
         "a spiky pufferfish": "Spotted pufferfish",
@@ -165,10 +178,28 @@ class TestDemoMedia:
         "snowy mountains": "Old black and white photo of snowy mountains",
     }
 
-    def test_natural_queries_find_their_pictures(self, starter):
-        with (DEMO_MEDIA / "metadata.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        vectors = starter.embed_images([decode((DEMO_MEDIA / row["file"]).read_bytes()) for row in rows])
+    def test_the_calibrations_it_ships_are_those_that_these_media_teach(self, starter, rows, vectors):
+        noise, strangers = (starter.embed_texts(texts, query=True) for texts in (nonsense(), sensible()))
+        texts = starter.embed_texts([f"{row['title']} {row['caption']}" for row in rows])
+        learnt = {
+            ("text", "image"): floors.for_texts(noise, strangers, vectors, "image"),
+            ("text", "text"): floors.for_texts(noise, strangers, texts, "text"),
+            ("image", "image"): floors.for_pictures(vectors),
+        }
+        assert starter.calibrations.keys() == learnt.keys()
+        for kind, shipped in starter.calibrations.items():
+            assert shipped.as_dict() == pytest.approx(learnt[kind].as_dict(), abs=0.06), kind
+
+    def test_their_floors_silence_nonsense_and_keep_what_is_meant(self, starter, vectors):
+        letters = random.Random(7)
+        typed = ["".join(letters.choices("asdfghjkl qwertyuiop", k=letters.randint(4, 14))) for _ in range(100)]
+        floor = starter.calibrations["text", "image"].floor
+        nearest = (starter.embed_texts(typed, query=True) @ vectors.T).max(axis=1)
+        assert (nearest < floor).mean() >= 0.9
+        meant = (starter.embed_texts(list(self.QUERIES), query=True) @ vectors.T).max(axis=1)
+        assert (meant >= floor).mean() >= 0.9
+
+    def test_natural_queries_find_their_pictures(self, starter, rows, vectors):
         queries = starter.embed_texts(list(self.QUERIES), query=True)
         ranked = np.argsort(-(queries @ vectors.T), axis=1)[:, :5]
         found = [
