@@ -29,6 +29,9 @@ class Settings:
     QUERY_CACHE: str | None = "default"
     QUERY_CACHE_SECONDS: int = 3600
 
+    # How long (seconds) an address with a picture to search by stays good.
+    EXAMPLE_SECONDS: int = 7 * 24 * 3600
+
     # How many indexing tasks the sweep keeps going for each model while there is work.
     WORKERS: int = 2
 

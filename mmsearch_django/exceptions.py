@@ -42,6 +42,10 @@ class UnreadableImage(QueryError):
     """The picture to search by could not be read."""
 
 
+class ExampleGone(QueryError):
+    """The key of a picture to search by is wrong, or the picture is kept no longer."""
+
+
 # Embedders
 
 

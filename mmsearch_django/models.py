@@ -1,4 +1,4 @@
-"""Our own tables: marks, states and spaces. Vectors live in tables that embedding fields generate."""
+"""Our own tables: marks, states, spaces and examples. Vectors live in tables that embedding fields generate."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -85,3 +85,19 @@ class State(models.Model):
 
     def __str__(self) -> str:
         return f"{self.space_id} {self.object_id}: {self.status}"
+
+
+class Example(models.Model):
+    """A picture that someone searches by: its vectors by signature, and a thumbnail, until it expires."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    vectors = models.JSONField(default=dict)
+    thumbnail = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"picture {self.digest[:12]}"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from django.db import models
+from django.utils import timezone
 
 from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import MmsearchError
@@ -13,6 +14,7 @@ from mmsearch_django.fields import EmbeddingField, all_embedding_fields
 from mmsearch_django.indexing import claims, floors, status, sweep
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target, target, targets
+from mmsearch_django.models import Example
 
 logger = logging.getLogger("mmsearch_django")
 
@@ -50,6 +52,7 @@ def _advance(batches: Iterator[Counter[str]], errors: list[MmsearchError]) -> bo
 
 def tick() -> dict[str, int]:
     """Drain, verify a slice of each field, and say how many workers each model still wants, by its label."""
+    Example.objects.filter(expires_at__lte=timezone.now()).delete()
     wanted: Counter[str] = Counter()
     for field in all_embedding_fields():
         try:

@@ -17,6 +17,11 @@ def score(ranks: Mapping[str, int], weights: Mapping[str, float]) -> float:
     return sum(weights[leg] / (K + rank) for leg, rank in ranks.items()) / best
 
 
+def first_sql(score: str, first: str) -> str:
+    """The score where rows of which ``first`` is true stand before all others: still 0 to 1."""
+    return f"(({score}) + CASE WHEN {first} THEN 1 ELSE 0 END) / 2"
+
+
 def score_sql(weight: str, rank: str, total_weight: str) -> str:
     """The same as an aggregate over the rows of one item, for SQL expressions of weight, rank and total weight."""
     return f"sum({weight} / ({K} + {rank})) / ({total_weight} / ({K} + 1))"

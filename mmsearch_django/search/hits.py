@@ -16,13 +16,15 @@ from django.db import models
 from django.db.models.expressions import Col
 from django.db.models.sql import Query as SQLQuery
 from django.db.models.sql.constants import INNER
+from django.db.models.sql.where import WhereNode
 
 from mmsearch_django.exceptions import QueryError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.search import candidates
-from mmsearch_django.search.legs import EXACT_LIMIT, Names, Statement
+from mmsearch_django.search.legs import EXACT_LIMIT, Names
 from mmsearch_django.search.query import Query
 from mmsearch_django.search.report import Match, MatchField, Report
+from mmsearch_django.search.statement import Statement
 
 ALIAS = "mm_hits"
 
@@ -125,7 +127,22 @@ class Hits:
         keys = candidates.candidate_query(outer, inside, self.table_alias)
         sql, params = self._compile(keys, compiler, connection)
         filtered = bool(inside.children) or outer.group_by is not None
-        return Statement(self.query, self._names(connection), sql, params, filtered=filtered)
+        return Statement(
+            self.query,
+            self._names(connection),
+            sql,
+            params,
+            filtered=filtered,
+            keywords=self._keywords(outer, inside, connection),
+        )
+
+    def _keywords(self, outer: SQLQuery, inside: WhereNode, connection: Any) -> SQL | None:
+        if self.query.keywords is None:
+            return None
+        named = candidates.candidate_query(outer, inside, self.table_alias)
+        named.add_q(self.query.keywords)
+        sql, params = named.get_compiler(connection=connection, elide_empty=False).as_sql()
+        return sql, tuple(params)
 
     @staticmethod
     def _compile(keys: SQLQuery, compiler: Compiler, connection: Any) -> SQL:
@@ -172,7 +189,7 @@ class Hits:
 
 
 def window_key(statement: Statement, connection: Any) -> Hashable:
-    return (connection.alias, statement.candidates, repr(statement.candidate_params))
+    return (connection.alias, statement.candidates, repr(statement.candidate_params), repr(statement.keywords))
 
 
 def attach(queryset: models.QuerySet[Any], query: Query) -> models.QuerySet[Any]:

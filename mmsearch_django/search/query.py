@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class Query:
     floor: bool = True
     """Whether each leg drops what is below its floor."""
     min_closeness: float = 0.0
+    keywords: models.Q | None = None
+    """Selects rows that come first, however near they are."""
 
 
 def build(
@@ -73,6 +75,7 @@ def build(
     depth: int | None = None,
     floor: str | None = LEARNT,
     min_closeness: float = 0.0,
+    keywords: models.Q | None = None,
 ) -> Query:
     """The query for the arguments of ``.search()``; texts and pictures are embedded here. Raises QueryError."""
     plus = terms.read(text=text, image=image)
@@ -83,7 +86,7 @@ def build(
     minus = terms.read(text=avoid, image=None)
     names = _names(model, fields) or _default_names(model, plus, vector)
     asked = _weighted(model, names, weights)
-    limits = _limits(depth, floor, min_closeness)
+    limits = replace(_limits(depth, floor, min_closeness), keywords=keywords)
     if vector is not None:
         return _finish({name: _raw_vector(field, vector) for name, (field, _) in asked.items()}, asked, {}, limits)
     return _embed(asked, plus, minus, limits)
@@ -127,6 +130,7 @@ class Limits:
     depth: int
     floor: bool
     min_closeness: float
+    keywords: models.Q | None = None
 
 
 def _names(model: type[models.Model], fields: Iterable[str] | None) -> list[str]:
@@ -248,7 +252,7 @@ def _finish(
     degraded: tuple[str, ...] = (),
 ) -> Query:
     legs = tuple(_leg(field, weight, vectors[name], kinds.get(name)) for name, (field, weight) in asked.items())
-    return Query(legs, limits.depth, degraded, limits.floor, limits.min_closeness)
+    return Query(legs, limits.depth, degraded, limits.floor, limits.min_closeness, limits.keywords)
 
 
 def _leg(field: EmbeddingField, weight: float, vector: Vectors, kind: Modality | None) -> Leg:

@@ -1,6 +1,7 @@
 """What someone searches by: a text or a picture, embedded once and cached."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from typing import Any, cast
@@ -11,8 +12,9 @@ from PIL.Image import Image
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Embedder, Modality, Vectors
-from mmsearch_django.exceptions import AssetError, EmptyQuery, UnreadableImage
+from mmsearch_django.exceptions import AssetError, EmptyQuery, ExampleGone, UnreadableImage
 from mmsearch_django.media import images
+from mmsearch_django.models import Example
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,23 @@ class Term:
     """One text or picture of a query."""
 
     modality: Modality
-    value: str | Image
+    value: str | Image | None
+    """None for an example, of which only the vectors are left."""
     digest: str
+    vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Of an example, by signature."""
+
+    @property
+    def picture(self) -> Image:
+        assert isinstance(self.value, Image)
+        return self.value
 
     def embed(self, embedder: Embedder) -> Vectors:
         """Its unit vector, shape (dimensions,), from the cache where the same was asked before."""
+        if self.value is None:
+            if embedder.signature.short not in self.vectors:
+                raise ExampleGone("The picture to search by was kept for another embedder. Choose it again.")
+            return np.asarray(self.vectors[embedder.signature.short], dtype=np.float32)
         if conf.QUERY_CACHE is None:
             return self._embed(embedder)
         key = f"mmsearch:{embedder.signature.short}:{embedder.preprocessing}:{self.modality}:{self.digest}"
@@ -40,7 +54,7 @@ class Term:
         if isinstance(self.value, str):
             [vector] = embedder.embed_texts([self.value], query=True)
         else:
-            [vector] = embedder.embed_images([self.value])
+            [vector] = embedder.embed_images([self.picture])
         return cast(Vectors, vector)
 
 
@@ -64,6 +78,8 @@ def _text(text: str) -> Term:
 
 
 def _image(image: Any) -> Term:
+    if isinstance(image, Example):
+        return Term("image", None, image.digest, image.vectors)
     data, name = _bytes(image)
     try:
         decoded = images.decode(data, name=name)
