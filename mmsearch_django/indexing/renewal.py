@@ -1,5 +1,7 @@
 """Embedding again what was embedded or given up before."""
 
+from collections.abc import Iterable
+
 from django.db import transaction
 
 from mmsearch_django.indexing import claims
@@ -11,6 +13,11 @@ def retry_failed(target: Target) -> None:
     """Make failed objects pending."""
     failed = target.states.filter(status=State.Status.FAILED)
     claims.mark(target, failed.values_list("object_id", flat=True))
+
+
+def retry(target: Target, keys: Iterable[str]) -> None:
+    """Make these objects pending, whatever they are."""
+    claims.mark(target, keys)
 
 
 def start_over(target: Target) -> None:

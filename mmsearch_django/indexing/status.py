@@ -1,13 +1,17 @@
 """How far indexing has come: every row is counted once."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db import connections
+from django.db import connections, models
+from django.db.models.functions import Cast
 
+from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import MARKS, STATES, Target
-from mmsearch_django.models import Space
+from mmsearch_django.models import Space, State
 
 
 @dataclass(frozen=True)
@@ -107,4 +111,71 @@ SELECT EXISTS (SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pen
 WORKERS = f"""
 SELECT count(DISTINCT lease_until) FROM {STATES}
 WHERE space_id = %(space)s AND status = 'pending' AND lease_until > now() + %(left)s * interval '1 second'
+"""
+
+
+# Of single objects, for the pages that show them
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """How far one field of an object has come."""
+
+    field: str
+    status: str
+    error_class: str = ""
+    message: str = ""
+
+
+def of_objects(model: type[models.Model], keys: Iterable[Any], using: str) -> dict[str, list[ObjectState]]:
+    """The states of these objects by their key as text; what has none, or was just written, is pending."""
+    names = {space: name for name, space in _spaces(model, using).items()}
+    keys = [str(key) for key in keys]
+    if not keys or not names:
+        return {}
+    with connections[using].cursor() as cursor:
+        cursor.execute(OF_OBJECTS, {"spaces": list(names), "keys": keys})
+        found: dict[str, list[ObjectState]] = {}
+        for space, key, *state in cursor.fetchall():
+            found.setdefault(key, []).append(ObjectState(names[space], *state))
+    return found
+
+
+def failed(model: type[models.Model]) -> models.Exists:
+    """A condition on rows of the model: some field could not be embedded."""
+    return models.Exists(_states_of_row(model).filter(status=State.Status.FAILED))
+
+
+def waiting(model: type[models.Model]) -> models.Q:
+    """A condition on rows of the model: some field is not finished."""
+    unfinished: Any = models.Q()
+    for name in embedding_fields(model):
+        done = _states_of_row(model, name).exclude(status=State.Status.PENDING)
+        unfinished |= ~models.Exists(done)
+    condition: models.Q = unfinished
+    return condition
+
+
+def _states_of_row(model: type[models.Model], name: str | None = None) -> "models.QuerySet[State]":
+    fields = [field for field in embedding_fields(model).values() if name in (None, field.name)]
+    spaces = models.Q()
+    for field in fields:
+        spaces |= models.Q(model=field.model._meta.label_lower, field=field.name)
+    key = Cast(models.OuterRef("pk"), models.TextField())
+    return State.objects.filter(space__in=Space.objects.filter(spaces).values("pk"), object_id=key)
+
+
+def _spaces(model: type[models.Model], using: str) -> dict[str, int]:
+    wanted = {(field.model._meta.label_lower, field.name): field.name for field in embedding_fields(model).values()}
+    rows = Space.objects.using(using).filter(model__in={label for label, _ in wanted})
+    return {wanted[row.model, row.field]: row.pk for row in rows if (row.model, row.field) in wanted}
+
+
+OF_OBJECTS = f"""
+SELECT space, key, CASE WHEN s.id IS NULL OR EXISTS (
+           SELECT FROM {MARKS} AS m WHERE m.space_id = space AND (m.object_id = key OR m.object_id IS NULL)
+       ) THEN 'pending' ELSE s.status END, coalesce(s.error_class, ''), coalesce(s.message, '')
+FROM unnest(%(spaces)s::bigint[]) AS space CROSS JOIN unnest(%(keys)s::text[]) AS key
+LEFT JOIN {STATES} AS s ON s.space_id = space AND s.object_id = key
+ORDER BY space, key
 """

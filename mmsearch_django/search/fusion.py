@@ -18,8 +18,8 @@ def score(ranks: Mapping[str, int], weights: Mapping[str, float]) -> float:
 
 
 def first_sql(score: str, first: str) -> str:
-    """The score where rows of which ``first`` is true stand before all others: still 0 to 1."""
-    return f"(({score}) + CASE WHEN {first} THEN 1 ELSE 0 END) / 2"
+    """The score, still 0 to 1, where rows of which ``first`` is true have 0.5 or more, and all others less."""
+    return f"CASE WHEN {first} THEN (1 + {score}) / 2 ELSE ({score}) * {K} / ({K} + 1) / 2 END"
 
 
 def score_sql(weight: str, rank: str, total_weight: str) -> str:

@@ -25,7 +25,8 @@ def test_named_rows_come_first_each_part_by_score(library):
     for asset in found:
         first = "keywords" in asset.match
         assert first == asset.title.startswith("asset 1")
-        assert asset.score == pytest.approx((bare.get(asset.pk, 0) + first) / 2)
+        score = bare.get(asset.pk, 0)
+        assert asset.score == pytest.approx((1 + score) / 2 if first else score * 60 / 61 / 2)
     assert [asset.score for asset in found] == sorted((asset.score for asset in found), reverse=True)
 
 

@@ -1,0 +1,195 @@
+"""The change list of a search: Django's own, with the rows ranked, and what a page says about them."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
+from django.db import models
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from mmsearch_django.conf import conf
+from mmsearch_django.exceptions import EmbedderError, MmsearchError, QueryError
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing import status
+from mmsearch_django.models import Example
+from mmsearch_django.queryset import report, search, similar_to
+from mmsearch_django.search import examples
+from mmsearch_django.search.query import MAX_DEPTH
+from mmsearch_django.search.report import Report
+
+EXAMPLE_VAR = "example"
+LIKE_VAR = "like"
+MEANING_VAR = "meaning"
+NEAREST_VAR = "nearest"
+DEPTH_VAR = "depth"
+OUR_VARS = (EXAMPLE_VAR, LIKE_VAR, MEANING_VAR, NEAREST_VAR, DEPTH_VAR)
+
+
+@dataclass
+class Asked:
+    """What an address asks to look for."""
+
+    text: str = ""
+    example: Example | None = None
+    like: models.Model | None = None
+    by_meaning: bool = True
+    floor: bool = True
+    depth: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.example or self.like or (self.text and self.by_meaning))
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        return {"depth": self.depth} | ({} if self.floor else {"floor": None})
+
+
+class SearchChangeList(ChangeList):
+    """Ranks by meaning what Django has filtered. Without a question it is Django's own list."""
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_filters_params(params)
+        return {name: value for name, value in found.items() if name not in OUR_VARS}
+
+    @cached_property
+    def asked(self) -> Asked:
+        get = self.request.GET
+        asked = Asked(
+            text=get.get(SEARCH_VAR, "").strip().replace("\0", ""),
+            by_meaning=get.get(MEANING_VAR) != "off",
+            floor=get.get(NEAREST_VAR) != "1",
+            depth=_depth(get.get(DEPTH_VAR)),
+        )
+        try:
+            if EXAMPLE_VAR in get:
+                asked.example = examples.find(get[EXAMPLE_VAR])
+            if LIKE_VAR in get:
+                asked.like = self.model_admin.get_object(self.request, get[LIKE_VAR])
+                if asked.like is None:
+                    raise QueryError(_("What to find more of does not exist, or is not for you to see."))
+        except QueryError as error:
+            asked.errors.append(str(error))
+        return asked
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> "models.QuerySet[Any]":
+        self.request = request
+        if not self.asked:
+            return super().get_queryset(request, exclude_parameters)
+        term, self.query = self.query, ""  # Django filters and sorts; the text is ours.
+        try:
+            rows = super().get_queryset(request, exclude_parameters)
+        finally:
+            self.query = term
+        try:
+            found = self._ranked(rows)
+        except MmsearchError as error:
+            return self._unranked(request, exclude_parameters, rows, error)
+        if ORDER_VAR in self.params:
+            found = found.order_by(*rows.query.order_by)
+        return found
+
+    def _ranked(self, rows: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
+        asked = self.asked
+        if asked.like is not None:
+            return similar_to(rows, asked.like, **asked.limits)
+        return search(rows, asked.text or None, image=asked.example, keywords=self._keywords(), **asked.limits)
+
+    def _keywords(self) -> models.Q | None:
+        """The rows that the ModelAdmin's own search finds."""
+        if not (self.asked.text and self.search_fields):
+            return None
+        admin = self.model_admin
+        named, _may_repeat = admin.get_search_results(self.request, admin.get_queryset(self.request), self.asked.text)
+        return models.Q(pk__in=named.order_by().values("pk"))
+
+    def _unranked(
+        self, request: HttpRequest, exclude_parameters: Any, rows: "models.QuerySet[Any]", error: MmsearchError
+    ) -> "models.QuerySet[Any]":
+        """Words find words while no embedder serves; what cannot be answered finds nothing. Either is said."""
+        if str(error) not in self.asked.errors:
+            self.asked.errors.append(str(error))
+        if isinstance(error, EmbedderError) and self.asked.text:
+            return super().get_queryset(request, exclude_parameters)
+        return rows.none()
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self._add_states()
+
+    def _add_states(self) -> None:
+        """One statement for the page, however many rows it has."""
+        rows = list(self.result_list)
+        found = status.of_objects(self.model, [row.pk for row in rows], self.queryset.db)
+        for row in rows:
+            row.mmsearch_states = found.get(str(row.pk), [])
+
+    # What the page says
+
+    @cached_property
+    def report(self) -> Report | None:
+        if not self.asked or self.asked.errors:
+            return None
+        for row in self.result_list:
+            if getattr(row.match, "report", None) is not None:
+                loaded: Report = row.match.report
+                return loaded
+        return report(self.queryset)
+
+    @property
+    def ranked(self) -> bool:
+        return self.report is not None
+
+    @property
+    def sorted_by_column(self) -> bool:
+        return ORDER_VAR in self.params
+
+    @property
+    def by_relevance_url(self) -> str:
+        return self.get_query_string(remove=[ORDER_VAR, PAGE_VAR])
+
+    @property
+    def nearest_url(self) -> str:
+        return self.get_query_string({NEAREST_VAR: "1"}, remove=[PAGE_VAR])
+
+    @property
+    def more_url(self) -> str | None:
+        """Twice as deep; None where there is no more to see."""
+        if self.report is None or self.report.complete or self.asked.depth >= MAX_DEPTH:
+            return None
+        return self.get_query_string({DEPTH_VAR: str(min(2 * self.asked.depth, MAX_DEPTH))}, remove=[PAGE_VAR])
+
+    @property
+    def example_query(self) -> str:
+        """The address's filters, to be kept when a picture is posted."""
+        return self.get_query_string(remove=[SEARCH_VAR, PAGE_VAR, ORDER_VAR, *OUR_VARS])
+
+    @property
+    def example_url(self) -> str | None:
+        if self.asked.example is None:
+            return None
+        return f"mmsearch-example/?{urlencode({EXAMPLE_VAR: self.request.GET[EXAMPLE_VAR]})}"
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """Filters, the picture and the sorting that a new text leaves as they are."""
+        gone = {SEARCH_VAR, PAGE_VAR, MEANING_VAR, LIKE_VAR, NEAREST_VAR, DEPTH_VAR}
+        lists = self.request.GET.lists()
+        return [(name, str(value)) for name, values in lists if name not in gone for value in values]
+
+    @property
+    def finds_pictures(self) -> bool:
+        return any("image" in field.embedder.modalities for field in embedding_fields(self.model).values())
+
+    def like_url(self, obj: Any) -> str:
+        return self.get_query_string(
+            {LIKE_VAR: str(obj.pk)}, remove=[SEARCH_VAR, PAGE_VAR, ORDER_VAR, EXAMPLE_VAR, NEAREST_VAR, DEPTH_VAR]
+        )
+
+
+def _depth(value: str | None) -> int:
+    depth = int(value) if value and value.isdecimal() and len(value) < 6 else 0
+    return min(depth, MAX_DEPTH) or conf.DEPTH
