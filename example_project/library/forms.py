@@ -4,8 +4,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from example_project.library import pictures
 from example_project.library.models import Asset, Collection, Tag
+from mmsearch_django.exceptions import ExampleGone
+from mmsearch_django.models import Example
+from mmsearch_django.search import examples
 
 CHOICES = ("category", "licence")
 FILTERS = ("kind", *CHOICES, "collection", "tag")
@@ -36,12 +38,11 @@ class SearchForm(forms.Form):
             values = Asset.objects.exclude(**{name: ""}).order_by(name).values_list(name, flat=True).distinct()
             self.fields[name].choices = [("", "any"), *((value, value) for value in values)]  # type: ignore[attr-defined]
 
-    def clean_picture(self) -> bytes | None:
-        key = self.cleaned_data["picture"]
-        picture = pictures.kept(key) if key else None
-        if key and picture is None:
-            raise ValidationError("The picture to search by is kept no longer. Choose it again.")
-        return picture
+    def clean_picture(self) -> Example | None:
+        try:
+            return examples.find(self.cleaned_data["picture"]) if self.cleaned_data["picture"] else None
+        except ExampleGone as error:
+            raise ValidationError(str(error)) from error
 
     def results(self) -> "QuerySet[Asset]":
         """The assets asked for: best first if there is something to look for, else the newest first.

@@ -1,10 +1,9 @@
-from hashlib import sha256
-
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from mmsearch_django.fields import EmbeddingField
+from mmsearch_django.media import thumbnails
 from mmsearch_django.queryset import SearchManager
 from mmsearch_django.sources import ImageSource, TextSource
 
@@ -62,4 +61,4 @@ class Asset(models.Model):
     @property
     def thumbnail_version(self) -> str:
         """Changes with the file, so that browsers may keep a thumbnail for ever."""
-        return sha256(str(self.file).encode()).hexdigest()[:12]
+        return thumbnails.version(self.file)

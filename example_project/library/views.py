@@ -10,10 +10,11 @@ from django.templatetags.static import static
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from example_project.library import pictures
 from example_project.library.forms import PictureForm, SearchForm
 from example_project.library.models import Asset
-from mmsearch_django.exceptions import AssetError, EmbedderError, MmsearchError
+from mmsearch_django.exceptions import EmbedderError, MmsearchError, QueryError
+from mmsearch_django.media import thumbnails
+from mmsearch_django.search import examples
 
 PAGE = 24
 SHOWN_IN_PLACE = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "video/", "audio/")
@@ -24,8 +25,8 @@ def search(request: HttpRequest) -> HttpResponse:
     picture_form = PictureForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and picture_form.is_valid():
         try:
-            key = pictures.keep(picture_form.cleaned_data["upload"])
-        except AssetError as error:
+            key = examples.key_of(examples.keep(Asset, picture_form.cleaned_data["upload"]))
+        except QueryError as error:
             picture_form.add_error("upload", str(error))
         else:
             kept = {name: value for name, value in request.GET.items() if name not in ("q", "like", "nearest", "page")}
@@ -53,7 +54,7 @@ def thumbnail(request: HttpRequest, pk: int, version: str) -> HttpResponse:
     asset = get_object_or_404(Asset, pk=pk)
     if asset.thumbnail_version != version:
         raise Http404
-    data = pictures.thumbnail(asset)
+    data = thumbnails.thumbnail(asset.file)
     if data is None:
         return redirect(static("library/no-picture.svg"))
     return HttpResponse(data, content_type="image/webp")

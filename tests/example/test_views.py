@@ -124,8 +124,8 @@ def test_a_file_that_is_no_picture_is_said_so(client, assets):
     [
         ({"kind": "bogus"}, "bogus is not one of the available choices"),
         ({"like": "999"}, "not one of the available choices"),
-        ({"picture": "0" * 64}, "kept no longer"),
-        ({"picture": "../x"}, "kept no longer"),
+        ({"picture": "0" * 64}, "no key of a picture"),
+        ({"picture": "../x"}, "no key of a picture"),
         ({"q": "a" * 1001}, "at most 1000 characters"),
         ({"q": "a\0"}, "Null characters"),
     ],
