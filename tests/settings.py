@@ -32,6 +32,7 @@ INSTALLED_APPS = [
 MIGRATION_MODULES = {"library": None}
 ROOT_URLCONF = "example_project.urls"
 MIDDLEWARE = [
+    "tests.policy.strict",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -34,7 +34,7 @@ class SearchAdminMixin(Base):
     change_list_template = "admin/mmsearch/change_list.html"
     actions = ["retry_indexing"]
     mmsearch_thumbnail: str | None = None
-    """The file field that pictures are shown of; None takes the one of the first picture field."""
+    """The file field that pictures are shown of; None takes the one of the first picture field, "" shows none."""
 
     @property
     def media(self) -> Any:
@@ -53,7 +53,7 @@ class SearchAdminMixin(Base):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The site's own columns; after the first what it looks like and why it was found, and last its state."""
         first, *others = super().get_list_display(request)
-        picture = ["mmsearch_picture"] if self.thumbnail_field is not None else []
+        picture = ["mmsearch_picture"] if self.thumbnail_field else []
         # The link to the object stays with the site's first column.
         return [first, *picture, _Found(request), *others, "mmsearch_state"]
 
