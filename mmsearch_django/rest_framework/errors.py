@@ -1,0 +1,78 @@
+"""What a search that cannot be answered is to a client."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rest_framework.exceptions import APIException, ValidationError
+
+from mmsearch_django.exceptions import (
+    EmbedderError,
+    ExampleGone,
+    FileTooLarge,
+    NotIndexed,
+    QueryError,
+    TooManyPixels,
+    UnknownField,
+    UnreadableImage,
+    UnsupportedFile,
+)
+
+RETRY_SECONDS = 30
+
+
+class SearchUnavailable(APIException):
+    """503 with Retry-After: no field's embedder can answer now."""
+
+    status_code = 503
+    default_code = "search_unavailable"
+    wait = RETRY_SECONDS
+
+
+class PictureTooLarge(APIException):
+    """413: the picture has more bytes or pixels than MMSEARCH allows."""
+
+    status_code = 413
+    default_code = "picture_too_large"
+
+
+class PictureUnsupported(APIException):
+    """415: the file is no picture that can be read."""
+
+    status_code = 415
+    default_code = "picture_unsupported"
+
+
+class ObjectNotIndexed(APIException):
+    """409: what to find more of has no vector yet."""
+
+    status_code = 409
+    default_code = "not_indexed"
+
+
+@contextmanager
+def as_responses() -> Iterator[None]:
+    """Errors of a search become responses: 400 by the name of the parameter, 409, 413, 415 or 503."""
+    try:
+        yield
+    except UnreadableImage as error:
+        raise _picture(error) from error
+    except QueryError as error:
+        raise ValidationError({_parameter(error): [str(error)]}) from error
+    except NotIndexed as error:
+        raise ObjectNotIndexed(str(error)) from error
+    except EmbedderError as error:
+        raise SearchUnavailable(str(error)) from error
+
+
+def _picture(error: UnreadableImage) -> APIException:
+    if isinstance(error.__cause__, FileTooLarge | TooManyPixels):
+        return PictureTooLarge(str(error))
+    if isinstance(error.__cause__, UnsupportedFile):
+        return PictureUnsupported(str(error))
+    return ValidationError({"image": [str(error)]})
+
+
+def _parameter(error: QueryError) -> str:
+    if isinstance(error, UnknownField):
+        return "fields"
+    return "example" if isinstance(error, ExampleGone) else "search"
