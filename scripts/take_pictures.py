@@ -1,7 +1,7 @@
 """Take the documentation's pictures of a running demo, in headless Chromium.
 
-    make demo                                         # in another terminal
-    python scripts/take_pictures.py http://127.0.0.1:8000/
+make demo                                         # in another terminal
+python scripts/take_pictures.py http://127.0.0.1:8000/
 """
 
 import shutil
