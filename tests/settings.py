@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "mmsearch_django",
+    "rest_framework",
     "example_project.library",
     "tests",
 ]
@@ -51,6 +52,11 @@ TEMPLATES = [
         },
     },
 ]
+REST_FRAMEWORK = {
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissionsOrAnonReadOnly"],
+    "PAGE_SIZE": 2,
+}
 STATIC_URL = "static/"
 MEDIA_URL = "media/"
 MEDIA_ROOT = DATA / "media"

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.request import Request
+from rest_framework.request import Request, clone_request
 from rest_framework.response import Response
 
 from mmsearch_django.queryset import similar_to
@@ -22,6 +22,11 @@ class SearchViewSetMixin:
     """
 
     throttle_scope: str | None = None
+
+    def check_permissions(self, request: Request) -> None:
+        """To search is to read, though a picture has to be posted: who may list may search."""
+        view: Any = super()
+        view.check_permissions(clone_request(request, "GET") if self.action == "search" else request)  # type: ignore[attr-defined]
 
     @action(detail=False, methods=["post"], url_path="search", throttle_scope="mmsearch")
     def search(self, request: Request) -> Response:

@@ -92,6 +92,7 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"  Search there: try 'something that makes music', filter by category, upload a picture,\n"
                 f"  follow 'More like this'.\n"
+                f"  API: {address}api/assets/?search=a+castle\n"
                 f"  Administration: {address}admin/  (login {LOGIN}, password {LOGIN})\n"
                 f"  What the worker does: {settings.DATA / 'logs/worker.log'}\n"
                 f"  Ctrl-C stops everything."

@@ -1,0 +1,65 @@
+from io import BytesIO
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
+from rest_framework.test import APIClient
+
+from example_project.library.models import Asset
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing.targets import target
+from tests.indexing.conftest import embed_all
+
+pytestmark = pytest.mark.django_db
+URL = "/api/assets/"
+
+
+@pytest.fixture
+def client(settings, tmp_path, admin_user):
+    settings.MEDIA_ROOT = tmp_path
+    client = APIClient()
+    client.force_authenticate(admin_user)
+    return client
+
+
+def upload(client, name, data):
+    return client.post(URL, {"title": name, "category": "colours", "file": SimpleUploadedFile(name, data)})
+
+
+def encoded(colour):
+    data = BytesIO()
+    Image.new("RGB", (64, 48), colour).save(data, "PNG")
+    return data.getvalue()
+
+
+def index():
+    for field in embedding_fields(Asset).values():
+        embed_all(target(field))
+
+
+def test_an_uploaded_asset_is_waiting_then_indexed_then_found(client):
+    made = upload(client, "red.png", encoded("red"))
+    assert made.status_code == 201, made.content
+    assert (made.json()["kind"], made.json()["indexing"]) == ("image", {"visual": "pending", "words": "pending"})
+    index()
+    address = f"{URL}{made.json()['id']}/"
+    assert client.get(address).json()["indexing"] == {"visual": "ready", "words": "ready"}
+    assert client.get(URL, {"search": "red.png", "category": "colours"}).json()["results"][0]["title"] == "red.png"
+    assert client.get(URL, {"search": "red.png", "category": "other"}).json()["count"] == 0
+
+
+def test_why_an_asset_failed_is_said(client):
+    made = upload(client, "broken.png", b"\x89PNG\r\n\x1a\n broken").json()
+    index()
+    assert "is damaged or cut short" in client.get(f"{URL}{made['id']}/").json()["indexing"]["visual"]
+
+
+def test_visitors_may_search_and_not_upload(client):
+    client.force_authenticate(None)
+    assert client.get(URL, {"search": "red"}).status_code == 200
+    assert client.post(f"{URL}search/", {"image": SimpleUploadedFile("red.png", encoded("red"))}).status_code == 303
+    assert upload(client, "red.png", encoded("red")).status_code == 403
+
+
+def test_a_title_is_needed(client):
+    assert client.post(URL, {}).json() == {"title": ["This field is required."]}
