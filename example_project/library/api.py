@@ -34,6 +34,12 @@ class AssetDetailSerializer(AssetSerializer):
         return {state.field: state.message or state.status for state in states}
 
 
+class AssetFilters(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(Asset.Kind.choices, required=False, allow_blank=True)
+    category = serializers.CharField(required=False, allow_blank=True)
+    licence = serializers.CharField(required=False, allow_blank=True)
+
+
 class AssetViewSet(
     SearchViewSetMixin,
     mixins.CreateModelMixin,
@@ -44,8 +50,10 @@ class AssetViewSet(
     filter_backends = [SearchFilter]
 
     def get_queryset(self) -> Any:
-        asked = self.request.query_params
-        return Asset.objects.filter(**{name: asked[name] for name in FILTERS if asked.get(name)}).order_by("-pk")
+        filters = AssetFilters(data=self.request.query_params)
+        filters.is_valid(raise_exception=True)
+        asked = {name: value for name, value in filters.validated_data.items() if value}
+        return Asset.objects.filter(**asked).order_by("-pk")
 
     def get_serializer_class(self) -> type[AssetSerializer]:
         return AssetDetailSerializer if self.action in ("retrieve", "create") else AssetSerializer

@@ -51,7 +51,7 @@ class SearchViewSetMixin:
         view: Any = self
         obj = view.get_object()
         with as_responses():
-            found = similar_to(view.get_queryset(), obj)
+            found = similar_to(view.filter_queryset(view.get_queryset()), obj)
         page = view.paginate_queryset(found)
         serializer = view.get_serializer(found if page is None else page, many=True)
         return Response(serializer.data) if page is None else view.get_paginated_response(serializer.data)

@@ -61,5 +61,20 @@ def test_visitors_may_search_and_not_upload(client):
     assert upload(client, "red.png", encoded("red")).status_code == 403
 
 
+@pytest.mark.parametrize("filters", [{"kind": "bogus"}, {"category": "a\0"}, {"licence": "\0"}])
+def test_a_filter_that_cannot_be_is_named(client, filters):
+    response = client.get(URL, filters)
+    assert response.status_code == 400
+    assert list(response.json()) == list(filters)
+
+
+def test_filters_hold_for_what_is_similar(client):
+    made = upload(client, "red.png", encoded("red")).json()
+    Asset.objects.bulk_create([Asset(title="blue", category="colours"), Asset(title="grey", category="other")])
+    index()
+    found = client.get(f"{URL}{made['id']}/similar/", {"category": "colours"}).json()
+    assert [row["title"] for row in found["results"]] == ["blue"]
+
+
 def test_a_title_is_needed(client):
     assert client.post(URL, {}).json() == {"title": ["This field is required."]}
