@@ -12,7 +12,7 @@ from mmsearch_django.models import Space, State
 def retry_failed(target: Target) -> None:
     """Make failed objects pending."""
     failed = target.states.filter(status=State.Status.FAILED)
-    claims.mark(target, failed.values_list("object_id", flat=True))
+    retry(target, failed.values_list("object_id", flat=True))
 
 
 def retry(target: Target, keys: Iterable[str]) -> None:

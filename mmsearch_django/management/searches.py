@@ -4,10 +4,11 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from django.apps import apps
 from django.core.exceptions import FieldError, ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections, models
+
+from mmsearch_django.management.targets import find_model
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -39,11 +40,7 @@ def lookup(argument: str) -> tuple[str, Any]:
 
 def rows(label: str, filters: Iterable[tuple[str, Any]], database: str | None) -> "models.QuerySet[Any]":
     """The model's rows that pass the filters. Raises CommandError for what does not exist."""
-    try:
-        model = apps.get_model(label)
-    except (LookupError, ValueError) as error:
-        raise CommandError(f"{label!r} is no model; write it as app.Model. ({error})") from error
-    queryset: models.QuerySet[Any] = model._default_manager.using(database)
+    queryset: models.QuerySet[Any] = find_model(label)._default_manager.using(database)
     for name, value in filters:
         try:
             queryset = queryset.filter(**{name: value})

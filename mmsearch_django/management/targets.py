@@ -1,9 +1,10 @@
-"""Which embedding fields a command is asked for."""
+"""Which models and embedding fields a command is asked for."""
 
 from collections.abc import Sequence
 
 from django.apps import apps
 from django.core.management.base import CommandError
+from django.db import models
 
 from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields, embedding_fields
@@ -23,12 +24,16 @@ def find_targets(labels: Sequence[str], name: str | None = None, using: str | No
         raise CommandError(str(error)) from error
 
 
-def _fields(label: str) -> list[EmbeddingField]:
+def find_model(label: str) -> type[models.Model]:
+    """Raises CommandError for a label of none."""
     try:
-        model = apps.get_model(label)
+        return apps.get_model(label)
     except (LookupError, ValueError) as error:
         raise CommandError(f"{label!r} is no model; write it as app.Model. ({error})") from error
-    found = list(embedding_fields(model).values())
+
+
+def _fields(label: str) -> list[EmbeddingField]:
+    found = list(embedding_fields(find_model(label)).values())
     if not found:
         raise CommandError(f"{label} has no embedding fields.")
     return found

@@ -5,7 +5,6 @@ nobody finds other people's by counting.
 """
 
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 from django.core.signing import BadSignature, Signer
@@ -33,12 +32,10 @@ def keep(model: type[models.Model], image: Any) -> Example:
     if not able:
         raise QueryError(f"No field of {model._meta.label} can be searched by a picture.")
     vectors = {embedder.signature.short: term.embed(embedder).tolist() for embedder in able}
-    thumbnail = thumbnails.encoded(term.picture)
-    digest = sha256(term.digest.encode()).hexdigest()
     rows = Example.objects.using(router.db_for_write(Example))
-    example = rows.filter(digest=digest).first() or Example(digest=digest)
+    example = rows.filter(digest=term.digest).first() or Example(digest=term.digest)
     example.vectors = {**example.vectors, **vectors}
-    example.thumbnail = thumbnail
+    example.thumbnail = thumbnails.encoded(term.picture)
     example.expires_at = timezone.now() + timedelta(seconds=conf.EXAMPLE_SECONDS)
     example.save()
     return example
