@@ -1,6 +1,6 @@
 from importlib.util import find_spec
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate, pre_migrate
 
 
@@ -19,3 +19,5 @@ class MmsearchConfig(AppConfig):
             from mmsearch_django import tasks
 
             tasks.connect()
+        if apps.is_installed("drf_spectacular"):
+            from mmsearch_django.rest_framework import schema  # noqa: F401 - registers itself

@@ -25,25 +25,42 @@ class JudgementError(MmsearchError, ValueError):
 class QueryError(MmsearchError, ValueError):
     """A search was asked with arguments that cannot be answered."""
 
+    argument: str | None = None
+    """The argument that is wrong, by its name; None where it is not one alone."""
+
+    def __init__(self, message: str, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument or self.argument
+
 
 class EmptyQuery(QueryError):
     """Nothing to search by."""
+
+    argument = "text"
 
 
 class UnknownField(QueryError):
     """``fields=`` or ``weights=`` names no embedding field of the model."""
 
+    argument = "fields"
+
 
 class InvalidVector(QueryError):
     """A query vector of the wrong dimensions, not finite, or of length zero."""
+
+    argument = "vector"
 
 
 class UnreadableImage(QueryError):
     """The picture to search by could not be read."""
 
+    argument = "image"
+
 
 class ExampleGone(QueryError):
     """The key of a picture to search by is wrong, or the picture is kept no longer."""
+
+    argument = "example"
 
 
 # Embedders

@@ -84,9 +84,12 @@ def similar_to(
     return cast(QS, hits.attach(queryset.exclude(pk=obj.pk), query))
 
 
-def report(queryset: "models.QuerySet[Any]") -> Report | None:
-    """How a searched queryset was answered; None if it is not searched."""
-    return hits.report(queryset)
+def report(queryset: "models.QuerySet[Any]", rows: Iterable[models.Model] | None = None) -> Report | None:
+    """How a searched queryset was answered; None if it is not searched.
+
+    Read from its ``rows`` where some are loaded already (a page of it, say), else asked by one statement.
+    """
+    return hits.report(queryset, rows)
 
 
 class SearchQuerySetMixin:

@@ -14,6 +14,7 @@ if "DATABASE_URL" not in os.environ:
 
 DATABASES = {"default": dj_database_url.config()}
 SECRET_KEY = "tests"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 USE_TZ = True
 TIME_ZONE = "Europe/Vienna"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -26,6 +27,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "mmsearch_django",
     "rest_framework",
+    "django_filters",
+    "drf_spectacular",
     "example_project.library",
     "tests",
 ]
@@ -55,8 +58,10 @@ TEMPLATES = [
 REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissionsOrAnonReadOnly"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "PAGE_SIZE": 2,
 }
+SPECTACULAR_SETTINGS = {"SERVE_INCLUDE_SCHEMA": False, "COMPONENT_SPLIT_REQUEST": True}
 STATIC_URL = "static/"
 MEDIA_URL = "media/"
 MEDIA_ROOT = DATA / "media"

@@ -1,7 +1,10 @@
 """The library for programs: what visitors may see they may search; who may add assets may upload them."""
 
-from typing import Any
+from typing import Any, TypedDict
 
+from django.urls import path
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework import mixins, routers, serializers, viewsets
 
 from example_project.library.importing import kind_of
@@ -11,14 +14,31 @@ from mmsearch_django.rest_framework.filters import SearchFilter
 from mmsearch_django.rest_framework.mixins import SearchViewSetMixin
 from mmsearch_django.rest_framework.serializers import MatchSerializer
 
-FILTERS = ("kind", "category", "licence")
-
 
 class AssetSerializer(MatchSerializer, serializers.ModelSerializer[Asset]):
+    """An asset and, where it was searched for, why it was found."""
+
     class Meta:
         model = Asset
-        fields = ["id", "file", "title", "caption", *FILTERS, "created_at", "score", "closeness", "match"]
+        fields = [
+            "id",
+            "file",
+            "title",
+            "caption",
+            "kind",
+            "category",
+            "licence",
+            "created_at",
+            *MatchSerializer().fields,
+        ]
         read_only_fields = ["kind"]
+
+
+class Indexing(TypedDict):
+    """How far the indexing of a field has come: pending, ready, failed or skipped; if it failed, why."""
+
+    status: str
+    message: str
 
 
 class AssetDetailSerializer(AssetSerializer):
@@ -29,15 +49,9 @@ class AssetDetailSerializer(AssetSerializer):
     class Meta(AssetSerializer.Meta):
         fields = [*AssetSerializer.Meta.fields, "indexing"]
 
-    def get_indexing(self, obj: Asset) -> dict[str, str]:
+    def get_indexing(self, obj: Asset) -> dict[str, Indexing]:
         states = status.of_objects(Asset, [obj.pk], "default").get(str(obj.pk), [])
-        return {state.field: state.message or state.status for state in states}
-
-
-class AssetFilters(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(Asset.Kind.choices, required=False, allow_blank=True)
-    category = serializers.CharField(required=False, allow_blank=True)
-    licence = serializers.CharField(required=False, allow_blank=True)
+        return {state.field: {"status": state.status, "message": state.message} for state in states}
 
 
 class AssetViewSet(
@@ -47,13 +61,11 @@ class AssetViewSet(
     mixins.RetrieveModelMixin,
     viewsets.GenericViewSet[Asset],
 ):
-    filter_backends = [SearchFilter]
+    """The assets of the library."""
 
-    def get_queryset(self) -> Any:
-        filters = AssetFilters(data=self.request.query_params)
-        filters.is_valid(raise_exception=True)
-        asked = {name: value for name, value in filters.validated_data.items() if value}
-        return Asset.objects.filter(**asked).order_by("-pk")
+    queryset = Asset.objects.order_by("-pk")
+    filter_backends = [DjangoFilterBackend, SearchFilter]
+    filterset_fields = ["kind", "category", "licence", "collections", "tags"]
 
     def get_serializer_class(self) -> type[AssetSerializer]:
         return AssetDetailSerializer if self.action in ("retrieve", "create") else AssetSerializer
@@ -65,4 +77,4 @@ class AssetViewSet(
 
 router = routers.DefaultRouter()
 router.register("assets", AssetViewSet, basename="asset")
-urlpatterns = router.urls
+urlpatterns = [path("schema/", SpectacularAPIView.as_view(), name="schema"), *router.urls]

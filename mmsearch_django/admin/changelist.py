@@ -133,11 +133,7 @@ class SearchChangeList(ChangeList):
     def report(self) -> Report | None:
         if not self.asked or self.asked.errors:
             return None
-        for row in self.result_list:
-            if getattr(row.match, "report", None) is not None:
-                loaded: Report = row.match.report
-                return loaded
-        return report(self.queryset)
+        return report(self.queryset, self.result_list)
 
     @property
     def ranked(self) -> bool:

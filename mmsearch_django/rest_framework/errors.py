@@ -4,20 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.settings import api_settings
 
 from mmsearch_django.exceptions import (
     EmbedderError,
-    ExampleGone,
     FileTooLarge,
     NotIndexed,
     QueryError,
     TooManyPixels,
-    UnknownField,
     UnreadableImage,
     UnsupportedFile,
 )
 
 RETRY_SECONDS = 30
+PARAMETERS: dict[str | None, str] = {"text": "search"}
+"""What an argument of ``search()`` is called in an address, where that differs."""
 
 
 class SearchUnavailable(APIException):
@@ -57,7 +58,8 @@ def as_responses() -> Iterator[None]:
     except UnreadableImage as error:
         raise _picture(error) from error
     except QueryError as error:
-        raise ValidationError({_parameter(error): [str(error)]}) from error
+        parameter = PARAMETERS.get(error.argument, error.argument) or api_settings.NON_FIELD_ERRORS_KEY
+        raise ValidationError({parameter: [str(error)]}) from error
     except NotIndexed as error:
         raise ObjectNotIndexed(str(error)) from error
     except EmbedderError as error:
@@ -70,9 +72,3 @@ def _picture(error: UnreadableImage) -> APIException:
     if isinstance(error.__cause__, UnsupportedFile):
         return PictureUnsupported(str(error))
     return ValidationError({"image": [str(error)]})
-
-
-def _parameter(error: QueryError) -> str:
-    if isinstance(error, UnknownField):
-        return "fields"
-    return "example" if isinstance(error, ExampleGone) else "search"

@@ -1,72 +1,143 @@
 """Search for a viewset: by a posted picture, and by an object's own vectors."""
 
-from typing import Any
-from urllib.parse import urlencode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from rest_framework import status
+from django.db import models
+from django.http import QueryDict
+from django.utils.translation import gettext as _
 from rest_framework.decorators import action
 from rest_framework.request import Request, clone_request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
-from mmsearch_django.queryset import similar_to
+from mmsearch_django.queryset import report
 from mmsearch_django.rest_framework.errors import as_responses
-from mmsearch_django.rest_framework.serializers import SearchRequest
+from mmsearch_django.rest_framework.serializers import PictureSearch, ReportSerializer
 from mmsearch_django.search import examples
 
+if TYPE_CHECKING:
+    from rest_framework.mixins import ListModelMixin
+    from rest_framework.viewsets import GenericViewSet
 
-class SearchViewSetMixin:
+    class Base(ListModelMixin, GenericViewSet[Any]): ...
+else:
+    Base = object
+
+
+class SearchViewSetMixin(Base):
     """Adds ``POST search/`` and ``GET <pk>/similar/`` to a viewset that lists with ``SearchFilter``.
 
-    The view's own queryset, permissions, filters, pagination and throttles decide; ``throttle_scope`` of the picture
-    search is ``mmsearch``: with ScopedRateThrottle, set a rate for it.
+    The view's own queryset, permissions, filters, pagination, versioning and throttles decide; ``throttle_scope`` of
+    the picture search is ``mmsearch``: with ScopedRateThrottle, set a rate for it. Pages of a search carry a
+    ``report``: how it was answered, and in words why nothing was found.
     """
 
     throttle_scope: str | None = None
+    like: models.Model | None = None
+    """The object that ``similar/`` ranks by."""
+    report: dict[str, Any] | None = None
+    """How the search of this request was answered."""
+
+    @action(detail=False, methods=["post"], url_path="search", throttle_scope="mmsearch")
+    def search(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Search by a text, a picture, or both; the address's own filters hold.
+
+        Answers the first page of the plain GET whose address is in ``address`` and in ``Content-Location``: it can be
+        kept, and ``next`` leads on from it. A picture is kept for a while; ``example`` is the key that stands for it.
+        """
+        asked = PictureSearch(data=request.data)
+        asked.is_valid(raise_exception=True)
+        query = request.query_params.copy()
+        for name, value in asked.as_query().items():
+            query[name] = value
+        if upload := asked.validated_data.get("image"):
+            with as_responses():
+                query["example"] = examples.key_of(examples.keep(self.get_queryset().model, upload))
+        with self._as_list(query):
+            address = self.request.build_absolute_uri()
+            found = self.list(self.request, *args, **kwargs)
+        body = found.data if isinstance(found.data, dict) else {"results": found.data}
+        body |= {"example": query.get("example"), "address": address}
+        return Response(body, headers={"Content-Location": address})
+
+    @action(detail=True, methods=["get"])
+    def similar(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """What is nearest to this object, without it."""
+        self.like = self.get_object()
+        return self.list(request)
 
     def check_permissions(self, request: Request) -> None:
         """To search is to read, though a picture has to be posted: who may list may search."""
-        view: Any = super()
-        view.check_permissions(clone_request(request, "GET") if self.action == "search" else request)  # type: ignore[attr-defined]
+        super().check_permissions(clone_request(request, "GET") if self.action == "search" else request)
 
-    @action(detail=False, methods=["post"], url_path="search", throttle_scope="mmsearch")
-    def search(self, request: Request) -> Response:
-        """Answers 303 with the address of the results, which is a plain GET: it can be paged and kept.
+    def filter_queryset(self, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
+        if self.action != "similar" or self.like is not None:
+            return super().filter_queryset(queryset)
+        # The object to find more of is looked up: what the address filters is meant for what is found.
+        with self._asking(_at(self.request, self.request.path, QueryDict())):
+            return super().filter_queryset(queryset)
 
-        A picture is kept for a while; ``example`` in the body and in the address is its key.
-        """
-        asked = SearchRequest(data=request.data)
-        asked.is_valid(raise_exception=True)
-        parameters = {**request.query_params.dict(), **_flat(asked.validated_data)}
-        if upload := asked.validated_data.get("image"):
-            with as_responses():
-                kept = examples.keep(self.get_queryset().model, upload)  # type: ignore[attr-defined]
-            parameters["example"] = examples.key_of(kept)
-        address = f"{self.reverse_action('list')}?{urlencode(parameters)}"  # type: ignore[attr-defined]
-        body = {"example": parameters.get("example"), "results": address}
-        return Response(body, status=status.HTTP_303_SEE_OTHER, headers={"Location": address})
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        if page is not None:
+            self.report = self.get_report(queryset, page)
+        return page
 
-    @action(detail=True, methods=["get"])
-    def similar(self, request: Request, **kwargs: Any) -> Response:
-        """What is nearest to this object, without it."""
-        view: Any = self
-        obj = view.get_object()
-        with as_responses():
-            found = similar_to(view.filter_queryset(view.get_queryset()), obj)
-        page = view.paginate_queryset(found)
-        serializer = view.get_serializer(found if page is None else page, many=True)
-        return Response(serializer.data) if page is None else view.get_paginated_response(serializer.data)
+    def get_paginated_response(self, data: Any) -> Response:
+        response = super().get_paginated_response(data)
+        if self.report is not None and isinstance(response.data, dict):
+            response.data["report"] = self.report
+        return response
+
+    def get_report(self, queryset: "models.QuerySet[Any]", page: Any) -> dict[str, Any] | None:
+        """What a page of a search says about the search; None if nothing was searched for."""
+        answered = report(queryset, page)
+        if answered is None:
+            return None
+        message, nearest = "", None
+        if not page and answered.noise:
+            message = _("Nothing is close enough.")
+            nearest = replace_query_param(self.request.build_absolute_uri(), "nearest", "true")
+        elif not page:
+            message = _("Nothing passes the filters.")
+        serializer = ReportSerializer(answered)
+        return {**serializer.data, "message": message, "nearest": nearest}
+
+    # A POST is answered by the GET of the address that it leads to.
+
+    @contextmanager
+    def _as_list(self, query: QueryDict) -> Iterator[None]:
+        address = self.reverse_action("list", kwargs=self.kwargs)
+        # Versioning by query parameter writes the version into addresses that it reverses.
+        for name, value in QueryDict(urlsplit(address).query).lists():
+            query.setlistdefault(name, value)
+        asked = self.action
+        self.action = "list"
+        try:
+            with self._asking(_at(self.request, urlsplit(address).path, query)):
+                yield
+        finally:
+            self.action = asked
+
+    @contextmanager
+    def _asking(self, request: Request) -> Iterator[None]:
+        asked = self.request
+        self.request = request
+        try:
+            yield
+        finally:
+            self.request = asked
 
 
-def _flat(asked: dict[str, Any]) -> dict[str, str]:
-    """Parameters as an address holds them."""
-    flat: dict[str, str] = {}
-    for name in ("search", "example", "avoid", "min_closeness", "depth"):
-        if name in asked:
-            flat[name] = str(asked[name])
-    if asked["nearest"]:
-        flat["nearest"] = "true"
-    if "fields" in asked:
-        flat["fields"] = ",".join(asked["fields"])
-    if "weights" in asked:
-        flat["weights"] = ",".join(f"{name}:{weight!r}" for name, weight in asked["weights"].items())
-    return flat
+def _at(request: Request, path: str, query: QueryDict) -> Request:
+    """The same person's GET of another address of this site."""
+    http: Any = copy(request._request)
+    http.method, http.path, http.GET = "GET", path, query
+    http.META = {**http.META, "REQUEST_METHOD": "GET", "QUERY_STRING": query.urlencode()}
+    clone = clone_request(request, "GET")
+    clone._request = http
+    return clone

@@ -1,15 +1,33 @@
 """What a request may ask, and what a result says about itself."""
 
-from typing import Any
+import json
+from typing import Any, TypedDict
 
+from django.urls import NoReverseMatch
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from mmsearch_django.search.query import MAX_DEPTH
 
 MAX_TEXT = 1000
+LINKS = {"self": "detail", "similar": "similar"}
+"""Names of links and of the actions that they lead to."""
 
 
-class NamesField(serializers.ListField):
+class FlatErrors(serializers.Field[Any, Any, Any, Any]):
+    """Says what is wrong inside a value in one list of messages, as of any other field."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not isinstance(error.detail, dict):
+                raise
+            inner = error.detail.items()
+            raise serializers.ValidationError([f"{name}: {told}" for name, all_ in inner for told in all_]) from None
+
+
+class NamesField(FlatErrors, serializers.ListField):
     """A list of names; in an address, one string with commas."""
 
     child = serializers.CharField(max_length=100)
@@ -22,22 +40,30 @@ class NamesField(serializers.ListField):
         return value
 
 
-class WeightsField(serializers.DictField):
-    """Weights by field; in an address ``visual:1,words:0.5``."""
+class WeightsField(FlatErrors, serializers.DictField):
+    """Weights by field; in an address ``visual:1,words:0.5``, in a form that or JSON."""
 
     child = serializers.FloatField(min_value=0)
 
     def get_value(self, dictionary: Any) -> Any:
         value = dictionary.get(self.field_name, serializers.empty)
-        if isinstance(value, str):
-            return {name: weight for name, _, weight in (part.partition(":") for part in value.split(",") if part)}
-        return value
+        if not isinstance(value, str):
+            return value
+        if value.startswith("{"):
+            try:
+                return json.loads(value)
+            except ValueError:
+                return value
+        return {name: weight for name, _, weight in (part.partition(":") for part in value.split(",") if part)}
 
 
-class SearchParameters(serializers.Serializer[Any]):
-    """What an address may ask. Parameters that are not named here are none of ours."""
+class PictureField(serializers.FileField):
+    """A file that is searched by. It may be anything: what is no picture is a 415, not a 400."""
 
-    search = serializers.CharField(required=False, allow_blank=True, max_length=MAX_TEXT)
+
+class Options(serializers.Serializer[Any]):
+    """How to search: what an address and a posted body have in common."""
+
     example = serializers.CharField(required=False, max_length=200)
     avoid = serializers.CharField(required=False, allow_blank=True, max_length=MAX_TEXT)
     fields_ = NamesField(required=False)
@@ -52,24 +78,96 @@ class SearchParameters(serializers.Serializer[Any]):
         return {name.rstrip("_"): field for name, field in super().get_fields().items()}
 
 
-class SearchRequest(SearchParameters):
-    """What a POST may ask: the same, and a picture."""
+class SearchParameters(Options):
+    """What an address may ask. Parameters that are not named here are none of ours."""
 
-    image = serializers.FileField(required=False)
+    search = serializers.CharField(required=False, allow_blank=True, max_length=MAX_TEXT)
+
+
+class TextSearch(Options):
+    """What a body without a file may ask: give ``text``, or ``example`` (a picture's key), or both."""
+
+    text = serializers.CharField(required=False, allow_blank=True, max_length=MAX_TEXT)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not any((attrs.get("text", "").strip(), attrs.get("image"), attrs.get("example"))):
+            raise serializers.ValidationError({"text": [_("Give text, image or example: there is nothing to find.")]})
+        return attrs
+
+    def as_query(self) -> dict[str, str]:
+        """What was asked, as the parameters of an address."""
+        asked = self.validated_data
+        plain = {"search": "text", "example": "example", "avoid": "avoid"}
+        numbers = ("min_closeness", "depth")
+        query = {name: asked[ours].strip() for name, ours in plain.items() if asked.get(ours, "").strip()}
+        query |= {name: repr(asked[name]) for name in numbers if name in asked}
+        query |= {"nearest": "true"} if asked["nearest"] else {}
+        query |= {"fields": ",".join(asked["fields"])} if asked.get("fields") else {}
+        if asked.get("weights"):
+            query["weights"] = ",".join(f"{name}:{weight!r}" for name, weight in asked["weights"].items())
+        return query
+
+
+class PictureSearch(TextSearch):
+    """What a form may ask: the same, and a picture."""
+
+    image = PictureField(required=False, write_only=True)
+
+
+class Hit(TypedDict):
+    """Why one field found a row."""
+
+    rank: int
+    similarity: float
+    closeness: float | None
 
 
 class MatchSerializer(serializers.Serializer[Any]):
-    """Mix into a serializer of your model: what a search says of each row; null where nothing was searched for."""
+    """With what a search says of each row: null where nothing was searched for.
+
+    Mix it into a serializer of your model. ``links`` leads to the row and to what is similar, where the viewset has
+    such actions.
+    """
 
     score = serializers.SerializerMethodField()
     closeness = serializers.SerializerMethodField()
     match = serializers.SerializerMethodField()
+    links = serializers.SerializerMethodField()
 
     def get_score(self, obj: Any) -> float | None:
+        """From 0 to 1: the order, and no more."""
         return getattr(obj, "score", None)
 
     def get_closeness(self, obj: Any) -> float | None:
+        """From 0 to 1: how near the row is in its best field; 0.5 at the floor."""
         return getattr(obj, "closeness", None)
 
-    def get_match(self, obj: Any) -> dict[str, Any] | None:
+    def get_match(self, obj: Any) -> dict[str, Hit] | None:
+        """Why it was found, by field."""
         return getattr(obj, "match", None)
+
+    def get_links(self, obj: Any) -> dict[str, str]:
+        """Addresses of the row itself and of what is similar."""
+        view: Any = self.context.get("view")
+        if not hasattr(view, "reverse_action"):
+            return {}
+        key = {view.lookup_url_kwarg or view.lookup_field: getattr(obj, view.lookup_field)}
+        links = {}
+        for name, action in LINKS.items():
+            try:
+                links[name] = view.reverse_action(action, kwargs={**view.kwargs, **key})
+            except NoReverseMatch:
+                continue
+        return links
+
+
+class ReportSerializer(serializers.Serializer[Any]):
+    """How a search was answered."""
+
+    legs = serializers.DictField(child=serializers.ChoiceField(["exact", "ann"]))
+    candidates = serializers.IntegerField(help_text="Rows that pass the filters, as far as was counted.")
+    pending = serializers.IntegerField(help_text="Candidates that are still being indexed.")
+    noise = serializers.IntegerField(help_text="Rows left out as not close enough.")
+    complete = serializers.BooleanField(help_text="No row that matches was cut off or is still being indexed.")
+    degraded = serializers.ListField(child=serializers.CharField(), help_text="Fields that could not answer.")
+    milliseconds = serializers.FloatField()

@@ -30,7 +30,7 @@ def keep(model: type[models.Model], image: Any) -> Example:
     embedders = {field.alias: field.embedder for field in embedding_fields(model).values()}
     able = [embedder for embedder in embedders.values() if "image" in embedder.modalities]
     if not able:
-        raise QueryError(f"No field of {model._meta.label} can be searched by a picture.")
+        raise QueryError(f"No field of {model._meta.label} can be searched by a picture.", "image")
     vectors = {embedder.signature.short: term.embed(embedder).tolist() for embedder in able}
     rows = Example.objects.using(router.db_for_write(Example))
     example = rows.filter(digest=term.digest).first() or Example(digest=term.digest)

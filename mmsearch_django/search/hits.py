@@ -262,12 +262,12 @@ def _compiler(queryset: models.QuerySet[Any]) -> Compiler:
     return compiler
 
 
-def report(queryset: models.QuerySet[Any]) -> Report | None:
+def report(queryset: models.QuerySet[Any], rows: Iterable[models.Model] | None = None) -> Report | None:
     """How the search was answered: read from its rows where they are loaded, else asked by one statement."""
     hits = of(queryset)
     if hits is None:
         return None
-    for row in queryset._result_cache or ():
+    for row in queryset._result_cache or rows or ():
         match = getattr(row, "match", None)
         if isinstance(match, Match) and match.report is not None:
             return match.report

@@ -172,12 +172,14 @@ def _weighted(model: type[models.Model], names: Sequence[str], weights: Mapping[
     weights = weights or {}
     for name, weight in weights.items():
         if name not in names:
-            raise UnknownField(f"weights= names {name!r}, which is not searched; the fields are {', '.join(names)}.")
+            raise UnknownField(
+                f"weights= names {name!r}, which is not searched; the fields are {', '.join(names)}.", "weights"
+            )
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise QueryError(f"The weight of {name!r} must be a number of 0 or more, not {weight!r}.")
+            raise QueryError(f"The weight of {name!r} must be a number of 0 or more, not {weight!r}.", "weights")
     asked = {name: (available[name], float(weights.get(name, 1.0))) for name in names if weights.get(name, 1.0) > 0}
     if not asked:
-        raise QueryError(f"No field is left to search: give one of {', '.join(names)} a weight above 0.")
+        raise QueryError(f"No field is left to search: give one of {', '.join(names)} a weight above 0.", "weights")
     return asked
 
 
@@ -236,11 +238,11 @@ def _unit(vector: NDArray[Any], field: EmbeddingField) -> Vectors:
 def _limits(depth: Any, floor: Any, min_closeness: Any) -> Limits:
     depth = conf.DEPTH if depth is None else depth
     if not isinstance(depth, int) or not 1 <= depth <= MAX_DEPTH:
-        raise QueryError(f"depth must be a whole number from 1 to {MAX_DEPTH}, not {depth!r}.")
+        raise QueryError(f"depth must be a whole number from 1 to {MAX_DEPTH}, not {depth!r}.", "depth")
     if floor not in (None, LEARNT):
-        raise QueryError(f"floor must be {LEARNT!r}, or None for no floor; not {floor!r}. See min_closeness=.")
+        raise QueryError(f"floor must be {LEARNT!r}, or None for no floor; not {floor!r}. See min_closeness=.", "floor")
     if isinstance(min_closeness, bool) or not isinstance(min_closeness, int | float) or not 0 <= min_closeness <= 1:
-        raise QueryError(f"min_closeness must be a number from 0 to 1, not {min_closeness!r}.")
+        raise QueryError(f"min_closeness must be a number from 0 to 1, not {min_closeness!r}.", "min_closeness")
     return Limits(depth, floor == LEARNT, float(min_closeness))
 
 

@@ -5,13 +5,15 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 from rest_framework.test import APIClient
 
-from example_project.library.models import Asset
+from example_project.library.models import Asset, Tag
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import target
 from tests.indexing.conftest import embed_all
 
 pytestmark = pytest.mark.django_db
 URL = "/api/assets/"
+FIELDS = ("visual", "words")
+WAITING = {"status": "pending", "message": ""}
 
 
 @pytest.fixture
@@ -40,10 +42,10 @@ def index():
 def test_an_uploaded_asset_is_waiting_then_indexed_then_found(client):
     made = upload(client, "red.png", encoded("red"))
     assert made.status_code == 201, made.content
-    assert (made.json()["kind"], made.json()["indexing"]) == ("image", {"visual": "pending", "words": "pending"})
+    assert (made.json()["kind"], made.json()["indexing"]) == ("image", dict.fromkeys(FIELDS, WAITING))
     index()
     address = f"{URL}{made.json()['id']}/"
-    assert client.get(address).json()["indexing"] == {"visual": "ready", "words": "ready"}
+    assert client.get(address).json()["indexing"] == dict.fromkeys(FIELDS, {**WAITING, "status": "ready"})
     assert client.get(URL, {"search": "red.png", "category": "colours"}).json()["results"][0]["title"] == "red.png"
     assert client.get(URL, {"search": "red.png", "category": "other"}).json()["count"] == 0
 
@@ -51,13 +53,15 @@ def test_an_uploaded_asset_is_waiting_then_indexed_then_found(client):
 def test_why_an_asset_failed_is_said(client):
     made = upload(client, "broken.png", b"\x89PNG\r\n\x1a\n broken").json()
     index()
-    assert "is damaged or cut short" in client.get(f"{URL}{made['id']}/").json()["indexing"]["visual"]
+    visual = client.get(f"{URL}{made['id']}/").json()["indexing"]["visual"]
+    assert visual["status"] == "failed"
+    assert "is damaged or cut short" in visual["message"]
 
 
 def test_visitors_may_search_and_not_upload(client):
     client.force_authenticate(None)
     assert client.get(URL, {"search": "red"}).status_code == 200
-    assert client.post(f"{URL}search/", {"image": SimpleUploadedFile("red.png", encoded("red"))}).status_code == 303
+    assert client.post(f"{URL}search/", {"image": SimpleUploadedFile("red.png", encoded("red"))}).status_code == 200
     assert upload(client, "red.png", encoded("red")).status_code == 403
 
 
@@ -78,3 +82,14 @@ def test_filters_hold_for_what_is_similar(client):
 
 def test_a_title_is_needed(client):
     assert client.post(URL, {}).json() == {"title": ["This field is required."]}
+
+
+def test_filters_by_many_tags_neither_lose_nor_duplicate(client):
+    assets = Asset.objects.bulk_create([Asset(title=title) for title in ("red", "green", "blue")])
+    index()
+    tags = Tag.objects.bulk_create([Tag(name="warm"), Tag(name="loud")])
+    for asset in assets[:2]:
+        asset.tags.set(tags)
+    answer = client.get(URL, {"search": "red", "nearest": "true", "tags": [tag.pk for tag in tags]}).json()
+    assert answer["count"] == 2
+    assert [row["title"] for row in answer["results"]] == ["red", "green"]

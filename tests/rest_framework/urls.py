@@ -1,4 +1,9 @@
-from rest_framework import routers, serializers, viewsets
+"""The same assets behind viewsets of every kind: paged, nested, versioned, unpaged; and behind a plain view."""
+
+from django.urls import include, path
+from rest_framework import generics, routers, serializers, viewsets
+from rest_framework.pagination import LimitOffsetPagination
+from rest_framework.versioning import QueryParameterVersioning, URLPathVersioning
 
 from example_project.library.models import Asset
 from mmsearch_django.rest_framework.filters import SearchFilter
@@ -9,7 +14,7 @@ from mmsearch_django.rest_framework.serializers import MatchSerializer
 class AssetSerializer(MatchSerializer, serializers.ModelSerializer):
     class Meta:
         model = Asset
-        fields = ["id", "title", "category", "score", "closeness", "match"]
+        fields = ["id", "title", "category", "score", "closeness", "match", "links"]
 
 
 class AssetViewSet(SearchViewSetMixin, viewsets.ReadOnlyModelViewSet):
@@ -22,6 +27,44 @@ class AssetViewSet(SearchViewSetMixin, viewsets.ReadOnlyModelViewSet):
         return rows if self.request.user.is_staff else rows.exclude(category="blue")
 
 
+class ByCategory(AssetViewSet):
+    pagination_class = LimitOffsetPagination
+
+    def get_queryset(self):
+        return super().get_queryset().filter(category=self.kwargs["category"])
+
+
+class Unpaged(AssetViewSet):
+    pagination_class = None
+
+
+class InPath(AssetViewSet):
+    versioning_class = URLPathVersioning
+
+
+class InQuery(AssetViewSet):
+    versioning_class = QueryParameterVersioning
+
+
+class Plain(generics.ListAPIView):
+    queryset = Asset.objects.order_by("pk")
+    serializer_class = AssetSerializer
+    filter_backends = [SearchFilter]
+    pagination_class = None
+
+
 router = routers.DefaultRouter()
 router.register("assets", AssetViewSet, basename="asset")
-urlpatterns = router.urls
+router.register("unpaged", Unpaged, basename="unpaged")
+router.register("in-query", InQuery, basename="in-query")
+nested = routers.SimpleRouter(trailing_slash=False)
+nested.register("assets", ByCategory, basename="category")
+versioned = routers.SimpleRouter()
+versioned.register("assets", InPath, basename="versioned")
+urlpatterns = [
+    *router.urls,
+    path("categories/<str:category>/", include(nested.urls)),
+    path("<str:version>/", include(versioned.urls)),
+    path("plain/", Plain.as_view()),
+]
+urlpatterns.insert(0, urlpatterns.pop())
