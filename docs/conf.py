@@ -19,7 +19,7 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["deflist"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "samples"]
 html_theme = "furo"
 html_title = "mmsearch_django"
 autodoc_typehints = "none"
