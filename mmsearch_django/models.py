@@ -88,11 +88,11 @@ class State(models.Model):
 
 
 class Example(models.Model):
-    """A picture that someone searches by: its vectors by signature, and a thumbnail, until it expires."""
+    """A picture that someone searches by: its vectors by signature, and the picture made small, until it expires."""
 
     digest = models.CharField(max_length=64, unique=True)
     vectors = models.JSONField(default=dict)
-    thumbnail = models.BinaryField()
+    picture = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(db_index=True)
 

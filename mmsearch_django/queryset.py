@@ -19,10 +19,11 @@ def search(
     text: str | None = None,
     *,
     image: Any = None,
+    like: Any = None,
     vector: Any = None,
     fields: Iterable[str] | None = None,
     weights: Mapping[str, float] | None = None,
-    avoid: str | None = None,
+    avoid: Any = None,
     depth: int | None = None,
     floor: str | None = queries.LEARNT,
     min_closeness: float = 0.0,
@@ -30,10 +31,12 @@ def search(
 ) -> QS:
     """The rows of the queryset that match best, best first: lazy, chainable, of the same class.
 
-    ``text`` and ``image`` (bytes, an open or uploaded file, a PIL image, an Example) are embedded now, and may be
-    given together; ``vector`` is a sequence of numbers in the space of the one field named in ``fields``. ``fields``
-    are the embedding fields to ask (default: all for a text, those of pictures for an image), ``weights`` their
-    weights in the fusion (default 1). ``avoid`` is a text to turn away from; it excludes nothing. ``depth`` is how
+    ``text`` and ``image`` (bytes, an open or uploaded file, a PIL image, an Example, or a list of such) are embedded
+    now; ``like`` is an object of the model, or several, by their own vectors, and is not found itself. Given together
+    they ask for what is near to all. ``vector`` is a sequence of numbers in the space of the one field named in
+    ``fields``. ``fields`` are the embedding fields to ask (default: all for a text, those of pictures for an image),
+    ``weights`` their weights in the fusion (default 1). ``avoid`` is what to turn away from: texts, pictures, objects;
+    it excludes nothing but the objects themselves. ``depth`` is how
     deep each field ranks (1 to 1,000; default MMSEARCH["DEPTH"]), and so bounds what can be found at all. Each field
     drops what is below its floor, as noise, unless ``floor`` is None; ``min_closeness`` (0 to 1) drops more. Rows that
     ``keywords`` selects come first, however near they are, as a leg of that name.
@@ -47,6 +50,7 @@ def search(
         queryset.model,
         text,
         image=image,
+        like=like,
         vector=vector,
         fields=fields,
         weights=weights,
@@ -55,33 +59,17 @@ def search(
         floor=floor,
         min_closeness=min_closeness,
         keywords=keywords,
-    )
-    return cast(QS, hits.attach(queryset, query))
-
-
-def similar_to(
-    queryset: QS,
-    obj: models.Model,
-    *,
-    fields: Iterable[str] | None = None,
-    weights: Mapping[str, float] | None = None,
-    depth: int | None = None,
-    floor: str | None = queries.LEARNT,
-    min_closeness: float = 0.0,
-) -> QS:
-    """The rows nearest to an object by its own vectors, without the object. Raises NotIndexed if it has none."""
-    if not isinstance(obj, queryset.model._meta.concrete_model or queryset.model):
-        raise QueryError(f"{queryset.model._meta.label} cannot be searched by a {type(obj)._meta.label}.")
-    query = queries.build_similar(
-        obj,
-        fields=fields,
-        weights=weights,
-        depth=depth,
-        floor=floor,
-        min_closeness=min_closeness,
         using=queryset.db,
     )
-    return cast(QS, hits.attach(queryset.exclude(pk=obj.pk), query))
+    return cast(QS, hits.attach(queryset.exclude(pk__in=query.items) if query.items else queryset, query))
+
+
+def similar_to(queryset: QS, obj: models.Model, **options: Any) -> QS:
+    """The rows nearest to an object by its own vectors, without the object: ``search(like=obj)``.
+
+    Takes the options of ``search``. Raises NotIndexed if the object has no vector.
+    """
+    return search(queryset, like=obj, **options)
 
 
 def report(queryset: "models.QuerySet[Any]", rows: Iterable[models.Model] | None = None) -> Report | None:

@@ -128,15 +128,14 @@ examples = settings(
         st.builds(lambda number: {"search": f"{COLOURS[number]} thing"}, numbers),
         st.builds(lambda number: {"example": number}, numbers),
         st.builds(lambda number: {"similar": number}, numbers),
+        st.builds(lambda like, unlike: {"like": like, "unlike": unlike}, keys, keys),
     ),
     filters=filters,
     options=options,
 )
 def test_api(library, visible, shown, query, filters, options):
     address = f"/api/assets/{query['similar'] + 1}/similar/" if "similar" in query else "/api/assets/"
-    asked = {**filters, **options}
-    if "search" in query:
-        asked["search"] = query["search"]
+    asked = {**filters, **options, **{name: query[name] for name in query if name in ("search", "like", "unlike")}}
     if "example" in query:
         asked["example"] = key_of(query["example"])
     hidden = show(visible, shown)
@@ -148,6 +147,8 @@ def test_api(library, visible, shown, query, filters, options):
     assert len(found) == len(set(found)) == answers[0][1].get("count", 0)
     if "similar" in query and query["similar"] + 1 in hidden:
         assert answers[0][0] == 404
+    if {query.get("like"), query.get("unlike")} & hidden:
+        assert answers[0][0] == 400
 
 
 @examples

@@ -137,7 +137,7 @@ class SearchAdminMixin(Base):
             example = examples.find(request.GET.get(EXAMPLE_VAR, ""))
         except QueryError as error:
             raise Http404(str(error)) from error
-        return HttpResponse(bytes(example.thumbnail), content_type="image/webp")
+        return HttpResponse(bytes(example.picture), content_type="image/webp")
 
     def thumbnail_view(self, request: HttpRequest, pk: str, version: str) -> HttpResponse:
         obj = self.get_object(request, pk)

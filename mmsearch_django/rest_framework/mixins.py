@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from rest_framework.utils.urls import replace_query_param
 
 from mmsearch_django.queryset import report
 from mmsearch_django.rest_framework.errors import as_responses
+from mmsearch_django.rest_framework.filters import asking, request_at
 from mmsearch_django.rest_framework.serializers import PictureSearch, ReportSerializer
 from mmsearch_django.search import examples
 
@@ -52,17 +52,27 @@ class SearchViewSetMixin(Base):
         asked = PictureSearch(data=request.data)
         asked.is_valid(raise_exception=True)
         query = request.query_params.copy()
-        for name, value in asked.as_query().items():
-            query[name] = value
-        if upload := asked.validated_data.get("image"):
-            with as_responses():
-                query["example"] = examples.key_of(examples.keep(self.get_queryset().model, upload))
+        for name, values in (asked.as_query() | self.keep_pictures(asked.validated_data)).items():
+            query.setlist(name, values)
         with self._as_list(query):
             address = self.request.build_absolute_uri()
             found = self.list(self.request, *args, **kwargs)
         body = found.data if isinstance(found.data, dict) else {"results": found.data}
-        body |= {"example": query.get("example"), "address": address}
+        keys = query.getlist("example")
+        body |= {"example": keys[0] if keys else None, "examples": keys, "address": address}
         return Response(body, headers={"Content-Location": address})
+
+    def keep_pictures(self, asked: dict[str, Any]) -> dict[str, list[str]]:
+        """The keys of all pictures that a POST asks by, those of old and those it brought."""
+        model = self.get_queryset().model
+        crop = asked.get("crop")
+        keys = {}
+        with as_responses():
+            for parameter, uploads in {"example": "image", "avoid_example": "avoid_image"}.items():
+                box = crop if parameter == "example" else None
+                pictures = [examples.find(key) for key in asked.get(parameter, [])] + asked.get(uploads, [])
+                keys[parameter] = [examples.key_of(examples.keep(model, each, box)) for each in pictures]
+        return {parameter: kept for parameter, kept in keys.items() if kept}
 
     @action(detail=True, methods=["get"])
     def similar(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -78,7 +88,7 @@ class SearchViewSetMixin(Base):
         if self.action != "similar" or self.like is not None:
             return super().filter_queryset(queryset)
         # The object to find more of is looked up: what the address filters is meant for what is found.
-        with self._asking(_at(self.request, self.request.path, QueryDict())):
+        with asking(self, request_at(self.request, self.request.path, QueryDict())):
             return super().filter_queryset(queryset)
 
     def paginate_queryset(self, queryset: Any) -> Any:
@@ -118,26 +128,7 @@ class SearchViewSetMixin(Base):
         asked = self.action
         self.action = "list"
         try:
-            with self._asking(_at(self.request, urlsplit(address).path, query)):
+            with asking(self, request_at(self.request, urlsplit(address).path, query)):
                 yield
         finally:
             self.action = asked
-
-    @contextmanager
-    def _asking(self, request: Request) -> Iterator[None]:
-        asked = self.request
-        self.request = request
-        try:
-            yield
-        finally:
-            self.request = asked
-
-
-def _at(request: Request, path: str, query: QueryDict) -> Request:
-    """The same person's GET of another address of this site."""
-    http: Any = copy(request._request)
-    http.method, http.path, http.GET = "GET", path, query
-    http.META = {**http.META, "REQUEST_METHOD": "GET", "QUERY_STRING": query.urlencode()}
-    clone = clone_request(request, "GET")
-    clone._request = http
-    return clone

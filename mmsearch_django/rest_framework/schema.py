@@ -34,12 +34,15 @@ MESSAGE = {
     "nearest": {"type": "string", "format": "uri", "nullable": True, "description": "Shows the nearest anyway."},
 }
 ANSWER = {
-    "example": {"type": "string", "nullable": True, "description": "The key of the posted picture."},
+    "example": {"type": "string", "nullable": True, "description": "The key of the picture that was searched by."},
+    "examples": {"type": "array", "items": {"type": "string"}, "description": "The keys of all, if they are several."},
     "address": {"type": "string", "format": "uri", "description": "The plain GET that answers the same."},
 }
 REQUESTS = [
     OpenApiExample("By a text", {"text": "a red car", "fields": ["visual"], "min_closeness": 0.5}, request_only=True),
-    OpenApiExample("By a kept picture", {"example": "7:kJx0v", "text": "at night"}, request_only=True),
+    OpenApiExample(
+        "By a part of a kept picture", {"example": ["7:kJx0v"], "crop": [0.1, 0.2, 0.6, 0.9]}, request_only=True
+    ),
 ]
 FOUND: dict[str, Any] = {
     "count": 1,
@@ -60,6 +63,7 @@ FOUND: dict[str, Any] = {
         "nearest": None,
     },
     "example": "7:kJx0v",
+    "examples": ["7:kJx0v"],
     "address": "https://example.org/api/assets/?example=7%3AkJx0v",
 }
 """Every property that an answer of ours may have; the site's own fields of a row are not known here."""

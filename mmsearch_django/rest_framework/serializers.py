@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from mmsearch_django.search.query import MAX_DEPTH
+from mmsearch_django.search.terms import MAX_TERMS
 
 MAX_TEXT = 1000
 LINKS = {"self": "detail", "similar": "similar"}
@@ -27,17 +28,30 @@ class FlatErrors(serializers.Field[Any, Any, Any, Any]):
             raise serializers.ValidationError([f"{name}: {told}" for name, all_ in inner for told in all_]) from None
 
 
-class NamesField(FlatErrors, serializers.ListField):
-    """A list of names; in an address, one string with commas."""
-
-    child = serializers.CharField(max_length=100)
+class SeveralField(FlatErrors, serializers.ListField):
+    """A list; in an address also one string with commas, anywhere also one value alone."""
 
     def get_value(self, dictionary: Any) -> Any:
         value = super().get_value(dictionary)
-        parts = [value] if isinstance(value, str) else value
+        parts = [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
         if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
             return [name for part in parts for name in part.split(",") if name]
-        return value
+        return parts
+
+
+class NamesField(SeveralField):
+    """Names of fields, or keys."""
+
+    child = serializers.CharField(max_length=200)
+
+
+class BoxField(SeveralField):
+    """Left, top, right and bottom as shares of a picture, from 0 to 1."""
+
+    child = serializers.FloatField(min_value=0, max_value=1)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_length=4, max_length=4, **options)
 
 
 class WeightsField(FlatErrors, serializers.DictField):
@@ -57,15 +71,22 @@ class WeightsField(FlatErrors, serializers.DictField):
         return {name: weight for name, _, weight in (part.partition(":") for part in value.split(",") if part)}
 
 
+class FilesField(FlatErrors, serializers.ListField):
+    """Files of a form."""
+
+
 class PictureField(serializers.FileField):
     """A file that is searched by. It may be anything: what is no picture is a 415, not a 400."""
 
 
 class Options(serializers.Serializer[Any]):
-    """How to search: what an address and a posted body have in common."""
+    """What an address and a posted body have in common: examples to be near to or to turn away from, and how."""
 
-    example = serializers.CharField(required=False, max_length=200)
+    example = NamesField(required=False, max_length=MAX_TERMS)
+    like = NamesField(required=False, max_length=MAX_TERMS)
     avoid = serializers.CharField(required=False, allow_blank=True, max_length=MAX_TEXT)
+    avoid_example = NamesField(required=False, max_length=MAX_TERMS)
+    unlike = NamesField(required=False, max_length=MAX_TERMS)
     fields_ = NamesField(required=False)
     weights = WeightsField(required=False)
     min_closeness = serializers.FloatField(min_value=0, max_value=1, required=False)
@@ -85,33 +106,36 @@ class SearchParameters(Options):
 
 
 class TextSearch(Options):
-    """What a body without a file may ask: give ``text``, or ``example`` (a picture's key), or both."""
+    """What a body without a file may ask: give ``text``, ``example`` (keys of pictures), ``like`` (keys of rows)."""
 
     text = serializers.CharField(required=False, allow_blank=True, max_length=MAX_TEXT)
+    crop = BoxField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not any((attrs.get("text", "").strip(), attrs.get("image"), attrs.get("example"))):
-            raise serializers.ValidationError({"text": [_("Give text, image or example: there is nothing to find.")]})
+        if not any((attrs.get("text", "").strip(), attrs.get("image"), attrs.get("example"), attrs.get("like"))):
+            told = _("Give text, image, example or like: there is nothing to find.")
+            raise serializers.ValidationError({"text": [told]})
+        if attrs.get("crop") and len([*attrs.get("image", []), *attrs.get("example", [])]) != 1:
+            raise serializers.ValidationError({"crop": [_("Give one image or example to crop.")]})
         return attrs
 
-    def as_query(self) -> dict[str, str]:
+    def as_query(self) -> dict[str, list[str]]:
         """What was asked, as the parameters of an address."""
         asked = self.validated_data
-        plain = {"search": "text", "example": "example", "avoid": "avoid"}
-        numbers = ("min_closeness", "depth")
-        query = {name: asked[ours].strip() for name, ours in plain.items() if asked.get(ours, "").strip()}
-        query |= {name: repr(asked[name]) for name in numbers if name in asked}
-        query |= {"nearest": "true"} if asked["nearest"] else {}
-        query |= {"fields": ",".join(asked["fields"])} if asked.get("fields") else {}
-        if asked.get("weights"):
-            query["weights"] = ",".join(f"{name}:{weight!r}" for name, weight in asked["weights"].items())
-        return query
+        query = {name: list(asked.get(name, [])) for name in ("example", "like", "avoid_example", "unlike")}
+        query |= {name: [asked.get(ours, "").strip()] for name, ours in {"search": "text", "avoid": "avoid"}.items()}
+        query |= {name: [repr(asked[name])] for name in ("min_closeness", "depth") if name in asked}
+        query["fields"] = [",".join(asked.get("fields", []))]
+        query["weights"] = [",".join(f"{name}:{weight!r}" for name, weight in asked.get("weights", {}).items())]
+        query["nearest"] = ["true" if asked["nearest"] else ""]
+        return {name: values for name, values in query.items() if any(values)}
 
 
 class PictureSearch(TextSearch):
-    """What a form may ask: the same, and a picture."""
+    """What a form may ask: the same, and pictures."""
 
-    image = PictureField(required=False, write_only=True)
+    image = FilesField(child=PictureField(), required=False, write_only=True, max_length=MAX_TERMS)
+    avoid_image = FilesField(child=PictureField(), required=False, write_only=True, max_length=MAX_TERMS)
 
 
 class Hit(TypedDict):

@@ -1,15 +1,16 @@
 """Pictures that someone searches by, kept for a while so that an address can carry them.
 
-The picture itself is not kept: its vectors are, and a thumbnail to show what was asked for. Keys are signed, so that
-nobody finds other people's by counting.
+What is kept are its vectors and the picture made small, to show what was asked for and to search by a part of it. Keys
+are signed, so that nobody finds other people's by counting.
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.core.signing import BadSignature, Signer
 from django.db import models, router
 from django.utils import timezone
+from PIL.Image import Image
 
 from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import ExampleGone, QueryError
@@ -19,26 +20,49 @@ from mmsearch_django.models import Example
 from mmsearch_django.search import terms
 
 SALT = "mmsearch.example"
+SIDE = 768
+"""Pixels that the longer side of a kept picture has at most: more than embedders look at."""
+SMALLEST = 8
+Box = tuple[float, float, float, float]
 
 
-def keep(model: type[models.Model], image: Any) -> Example:
-    """Keep a picture (bytes, an open or uploaded file, a PIL image) to search the model by.
+def keep(model: type[models.Model], image: Any, crop: Box | None = None) -> Example:
+    """Keep a picture (bytes, an open or uploaded file, a PIL image), or a part of one, to search the model by.
 
-    Raises UnreadableImage, or QueryError if no field of the model can be searched by a picture.
+    ``crop`` is left, top, right and bottom as shares (0 to 1) of width and height; of an Example, too. Raises
+    UnreadableImage, or QueryError if no field of the model can be searched by a picture, or nothing is left of it.
     """
-    [term] = terms.read(text=None, image=image)
     embedders = {field.alias: field.embedder for field in embedding_fields(model).values()}
     able = [embedder for embedder in embedders.values() if "image" in embedder.modalities]
     if not able:
         raise QueryError(f"No field of {model._meta.label} can be searched by a picture.", "image")
+    term = terms.image(bytes(image.picture) if crop and isinstance(image, Example) else image)
+    if term.value is None:
+        return cast(Example, image)
+    if crop:
+        term = terms.image(cropped(term.picture, crop))
     vectors = {embedder.signature.short: term.embed(embedder).tolist() for embedder in able}
     rows = Example.objects.using(router.db_for_write(Example))
     example = rows.filter(digest=term.digest).first() or Example(digest=term.digest)
     example.vectors = {**example.vectors, **vectors}
-    example.thumbnail = thumbnails.encoded(term.picture)
+    example.picture = thumbnails.encoded(term.picture, SIDE)
     example.expires_at = timezone.now() + timedelta(seconds=conf.EXAMPLE_SECONDS)
     example.save()
     return example
+
+
+def cropped(picture: Image, box: Box) -> Image:
+    """The part of a picture within a box of shares. Raises QueryError for a box that is none or too small."""
+    left, top, right, bottom = box
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise QueryError(
+            f"crop takes left < right and top < bottom, from 0 to 1; not {', '.join(map(str, box))}.", "crop"
+        )
+    width, height = picture.size
+    part = (round(left * width), round(top * height), round(right * width), round(bottom * height))
+    if part[2] - part[0] < SMALLEST or part[3] - part[1] < SMALLEST:
+        raise QueryError(f"crop leaves less than {SMALLEST} pixels of the picture. Choose a larger part.", "crop")
+    return picture.crop(part)
 
 
 def key_of(example: Example) -> str:

@@ -22,7 +22,7 @@ from mmsearch_django.exceptions import (
 )
 from mmsearch_django.fields import EmbeddingField, embedding_fields
 from mmsearch_django.search import terms
-from mmsearch_django.search.terms import Term
+from mmsearch_django.search.terms import Item, Term
 
 AVOID = 0.5
 """How far ``avoid`` turns the query away: norm(q - 0.5 a)."""
@@ -61,6 +61,8 @@ class Query:
     min_closeness: float = 0.0
     keywords: models.Q | None = None
     """Selects rows that come first, however near they are."""
+    items: tuple[Any, ...] = ()
+    """Keys of the objects that it asks by, which need not be found."""
 
 
 def build(
@@ -68,56 +70,36 @@ def build(
     text: str | None = None,
     *,
     image: Any = None,
+    like: Any = None,
     vector: Any = None,
     fields: Iterable[str] | None = None,
     weights: Mapping[str, float] | None = None,
-    avoid: str | None = None,
+    avoid: Any = None,
     depth: int | None = None,
     floor: str | None = LEARNT,
     min_closeness: float = 0.0,
     keywords: models.Q | None = None,
+    using: str | None = None,
 ) -> Query:
-    """The query for the arguments of ``.search()``; texts and pictures are embedded here. Raises QueryError."""
-    plus = terms.read(text=text, image=image)
-    if vector is not None and (plus or avoid):
-        raise QueryError("vector= is searched alone: leave out text, image and avoid.")
+    """The query for the arguments of ``.search()``; texts and pictures are embedded here, objects' vectors read.
+
+    Raises QueryError, or NotIndexed if there are objects alone to search by and none has a vector.
+    """
+    plus: list[Term | Item] = [] if text is None else [terms.text(text)]
+    plus += [terms.image(each) for each in terms.several(image)]
+    plus += terms.items(terms.several(like), model, using)
+    if vector is not None and (plus or avoid is not None):
+        raise QueryError("vector= is searched alone: leave out text, image, like and avoid.")
     if vector is None and not plus:
-        raise EmptyQuery("There is nothing to search by: give a text, image= or vector=.")
-    minus = terms.read(text=avoid, image=None)
+        raise EmptyQuery("There is nothing to search by: give a text, image=, like= or vector=.")
+    minus = terms.mixed(avoid, model, using)
     names = _names(model, fields) or _default_names(model, plus, vector)
     asked = _weighted(model, names, weights)
     limits = replace(_limits(depth, floor, min_closeness), keywords=keywords)
     if vector is not None:
         return _finish({name: _raw_vector(field, vector) for name, (field, _) in asked.items()}, asked, {}, limits)
-    return _embed(asked, plus, minus, limits)
-
-
-def build_similar(
-    obj: models.Model,
-    *,
-    fields: Iterable[str] | None = None,
-    weights: Mapping[str, float] | None = None,
-    depth: int | None = None,
-    floor: str | None = LEARNT,
-    min_closeness: float = 0.0,
-    using: str | None = None,
-) -> Query:
-    """The query by an object's own vectors. Legs without one are left out; raises NotIndexed if none is left."""
-    asked = _weighted(type(obj), _names(type(obj), fields) or list(embedding_fields(type(obj))), weights)
-    vectors: dict[str, Vectors] = {}
-    for name, (field, _) in asked.items():
-        table: Any = field.vectors._base_manager
-        own = table.using(using).filter(pk=obj.pk).values_list("vector", flat=True).first()
-        if own is not None:
-            vectors[name] = _unit(_array(own), field)
-    if not vectors:
-        raise NotIndexed(
-            f"{type(obj)._meta.label} {obj.pk!r} has no vector yet in {', '.join(asked)}; "
-            f"run mmsearch_index, or see mmsearch_status for the reason."
-        )
-    asked = {name: asked[name] for name in vectors}
-    kinds = {name: field.source.modality for name, (field, _) in asked.items()}
-    return _finish(vectors, asked, kinds, _limits(depth, floor, min_closeness))
+    query = _embed(asked, plus, minus, limits)
+    return replace(query, items=tuple(term.pk for term in (*plus, *minus) if isinstance(term, Item)))
 
 
 Asked = dict[str, tuple[EmbeddingField, float]]
@@ -151,7 +133,7 @@ def _names(model: type[models.Model], fields: Iterable[str] | None) -> list[str]
     return names
 
 
-def _default_names(model: type[models.Model], plus: Sequence[Term], vector: Any) -> list[str]:
+def _default_names(model: type[models.Model], plus: Sequence[Term | Item], vector: Any) -> list[str]:
     """The legs that are asked when nobody names them.
 
     A picture is compared with pictures: against captions it would bring one leg's noise to the other's certainty.
@@ -159,8 +141,8 @@ def _default_names(model: type[models.Model], plus: Sequence[Term], vector: Any)
     available = embedding_fields(model)
     if vector is not None and len(available) > 1:
         raise QueryError(f"vector= needs fields=: name the one it belongs to, of {', '.join(available)}.")
-    wanted = {term.modality for term in plus}
-    able = {name: field for name, field in available.items() if wanted <= field.embedder.modalities}
+    wanted: set[Modality] = {term.modality for term in plus if term.modality}
+    able = {name: field for name, field in available.items() if not wanted or wanted <= field.embedder.modalities}
     if not able:
         raise QueryError(f"No embedder of {model._meta.label} can embed {' and '.join(sorted(wanted))}.")
     pictures = [name for name, field in able.items() if field.source.modality == "image"]
@@ -183,30 +165,51 @@ def _weighted(model: type[models.Model], names: Sequence[str], weights: Mapping[
     return asked
 
 
-def _embed(asked: Asked, plus: Sequence[Term], minus: Sequence[Term], limits: Limits) -> Query:
+def _embed(asked: Asked, plus: Sequence[Term | Item], minus: Sequence[Term | Item], limits: Limits) -> Query:
     vectors: dict[str, Vectors] = {}
     away: dict[str, EmbedderUnavailable] = {}
     for name, (field, _) in asked.items():
         try:
-            vectors[name] = _turned(field, plus, minus)
+            turned = _turned(field, plus, minus)
         except EmbedderUnavailable as error:
             away[name] = error
+        else:
+            vectors |= {} if turned is None else {name: turned}
     if not vectors:
-        raise next(iter(away.values()))
-    # A text brings less similarity than a picture, so with both it is the text's floor that holds.
-    kind: Modality = "text" if any(term.modality == "text" for term in plus) else "image"
-    return _finish(vectors, {name: asked[name] for name in vectors}, dict.fromkeys(vectors, kind), limits, tuple(away))
+        raise next(iter(away.values()), _not_indexed(asked, plus))
+    asked = {name: asked[name] for name in vectors}
+    kinds = {name: _kind(field, plus) for name, (field, _) in asked.items()}
+    return _finish(vectors, asked, kinds, limits, tuple(away))
 
 
-def _turned(field: EmbeddingField, plus: Sequence[Term], minus: Sequence[Term]) -> Vectors:
-    for term in (*plus, *minus):
-        if term.modality not in field.embedder.modalities:
-            raise QueryError(f"{field.label} cannot be searched by {term.modality}: {field.alias!r} does not embed it.")
-    embedded = [_unit(term.embed(field.embedder), field) for term in plus]
-    vector = _unit(np.sum(embedded, axis=0), field)
+def _turned(field: EmbeddingField, plus: Sequence[Term | Item], minus: Sequence[Term | Item]) -> Vectors | None:
+    """Towards the mean of what is asked for, and away from each to avoid; None if there is nothing to ask by.
+
+    Rocchio's feedback in the vector space ("The SMART Retrieval System", 1971), with unit vectors and beta 1.
+    """
+    towards = [_unit(vector, field) for term in plus if (vector := term.vector(field)) is not None]
+    if not towards:
+        return None
+    turned = _unit(np.sum(towards, axis=0), field)
     for term in minus:
-        vector = _unit(vector - AVOID * term.embed(field.embedder), field)
-    return vector
+        if (vector := term.vector(field)) is not None:
+            turned = _unit(turned - AVOID * _unit(vector, field), field)
+    return turned
+
+
+def _kind(field: EmbeddingField, plus: Sequence[Term | Item]) -> Modality:
+    """Whose floor holds: a text brings the least similarity, then a picture, then an object's own vector."""
+    asked = {term.modality for term in plus}
+    return "text" if "text" in asked else "image" if "image" in asked else field.source.modality
+
+
+def _not_indexed(asked: Asked, plus: Sequence[Term | Item]) -> NotIndexed:
+    keys = ", ".join(repr(term.pk) for term in plus if isinstance(term, Item))
+    model = next(iter(asked.values()))[0].model
+    return NotIndexed(
+        f"{model._meta.label} {keys} has no vector yet in {', '.join(asked)}; "
+        f"run mmsearch_index, or see mmsearch_status for the reason."
+    )
 
 
 def _raw_vector(field: EmbeddingField, vector: Any) -> Vectors:
@@ -220,11 +223,6 @@ def _raw_vector(field: EmbeddingField, vector: Any) -> Vectors:
             f"Embed the query with {field.alias!r}, or name the right field in fields=."
         )
     return _unit(array, field)
-
-
-def _array(value: Any) -> NDArray[np.float64]:
-    # pgvector gives a list or an object of its own, depending on its version.
-    return np.asarray(value.to_list() if hasattr(value, "to_list") else value, dtype=np.float64)
 
 
 def _unit(vector: NDArray[Any], field: EmbeddingField) -> Vectors:

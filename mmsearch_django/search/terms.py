@@ -1,4 +1,4 @@
-"""What someone searches by: a text or a picture, embedded once and cached."""
+"""What someone searches by: a text or a picture, embedded once and cached, or an object with vectors of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,13 +8,18 @@ from typing import Any, cast
 
 import numpy as np
 from django.core.cache import caches
+from django.db import models
 from PIL.Image import Image
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Embedder, Modality, Vectors
-from mmsearch_django.exceptions import AssetError, EmptyQuery, ExampleGone, UnreadableImage
+from mmsearch_django.exceptions import AssetError, EmptyQuery, ExampleGone, QueryError, UnreadableImage
+from mmsearch_django.fields import EmbeddingField, embedding_fields
 from mmsearch_django.media import images
 from mmsearch_django.models import Example
+
+MAX_TERMS = 20
+"""Of a kind, in one search."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,12 @@ class Term:
     def picture(self) -> Image:
         assert isinstance(self.value, Image)
         return self.value
+
+    def vector(self, field: EmbeddingField) -> Vectors:
+        """What asks in a field. Raises QueryError if its embedder cannot embed such a term."""
+        if self.modality not in field.embedder.modalities:
+            raise QueryError(f"{field.label} cannot be searched by {self.modality}: {field.alias!r} does not embed it.")
+        return self.embed(field.embedder)
 
     def embed(self, embedder: Embedder) -> Vectors:
         """Its unit vector, shape (dimensions,), from the cache where the same was asked before."""
@@ -58,29 +69,72 @@ class Term:
         return cast(Vectors, vector)
 
 
-def read(*, text: str | None, image: Any) -> list[Term]:
-    """The terms of a query. Raises EmptyQuery for a blank text, UnreadableImage for a picture that is none."""
-    found = []
-    if text is not None:
-        found.append(_text(text))
-    if image is not None:
-        found.append(_image(image))
-    return found
+@dataclass(frozen=True)
+class Item:
+    """An object of the searched model, of which its own vectors ask."""
+
+    pk: Any
+    vectors: Mapping[str, Vectors]
+    """By embedding field; without those that it has none of yet."""
+    modality: None = None
+
+    def vector(self, field: EmbeddingField) -> Vectors | None:
+        return self.vectors.get(field.name)
 
 
-def _text(text: str) -> Term:
-    if not isinstance(text, str):
-        raise EmptyQuery(f"A text to search by must be a string, not {type(text).__name__}.")
-    text = " ".join(text.split())
-    if not text:
+def several(value: Any) -> list[Any]:
+    """The values of an argument that takes one, a sequence, or None. Raises QueryError if they are too many."""
+    values = list(value) if isinstance(value, list | tuple | set | models.QuerySet) else [value]
+    if len(values) > MAX_TERMS:
+        raise QueryError(f"A search takes at most {MAX_TERMS} of a kind, not {len(values)}.")
+    return [each for each in values if each is not None]
+
+
+def mixed(value: Any, model: type[models.Model], using: str | None = None) -> list[Term | Item]:
+    """The terms of texts, pictures and objects of the model. Raises what ``text``, ``image`` and ``items`` do."""
+    values = several(value)
+    read = iter(items([each for each in values if _is_item(each)], model, using))
+    return [next(read) if _is_item(each) else text(each) if isinstance(each, str) else image(each) for each in values]
+
+
+def _is_item(value: Any) -> bool:
+    return isinstance(value, models.Model) and not isinstance(value, Example)
+
+
+def items(objects: Sequence[models.Model], model: type[models.Model], using: str | None = None) -> list[Item]:
+    """The terms of objects, their vectors read by one statement for each field. Raises QueryError for what is none."""
+    for obj in objects:
+        if not isinstance(obj, model._meta.concrete_model or model):
+            named = type(obj)._meta.label if isinstance(obj, models.Model) else type(obj).__name__
+            raise QueryError(f"{model._meta.label} cannot be searched by a {named}.", "like")
+    found: dict[Any, dict[str, Vectors]] = {obj.pk: {} for obj in objects}
+    for name, embedding_field in embedding_fields(model).items() if objects else ():
+        table: Any = embedding_field.vectors._base_manager
+        for key, vector in table.using(using).filter(pk__in=list(found)).values_list("pk", "vector"):
+            found[key][name] = _array(vector)
+    return [Item(obj.pk, found[obj.pk]) for obj in objects]
+
+
+def _array(value: Any) -> Vectors:
+    # pgvector gives a list or an object of its own, depending on its version.
+    return np.asarray(value.to_list() if hasattr(value, "to_list") else value, dtype=np.float64)
+
+
+def text(value: str) -> Term:
+    """The term of a text. Raises EmptyQuery if it is blank."""
+    if not isinstance(value, str):
+        raise EmptyQuery(f"A text to search by must be a string, not {type(value).__name__}.")
+    words = " ".join(value.split())
+    if not words:
         raise EmptyQuery("The text to search by is blank.")
-    return Term("text", text, sha256(text.encode(errors="surrogatepass")).hexdigest())
+    return Term("text", words, sha256(words.encode(errors="surrogatepass")).hexdigest())
 
 
-def _image(image: Any) -> Term:
-    if isinstance(image, Example):
-        return Term("image", None, image.digest, image.vectors)
-    data, name = _bytes(image)
+def image(value: Any) -> Term:
+    """The term of a picture. Raises UnreadableImage."""
+    if isinstance(value, Example):
+        return Term("image", None, value.digest, value.vectors)
+    data, name = _bytes(value)
     try:
         decoded = images.decode(data, name=name)
     except AssetError as error:

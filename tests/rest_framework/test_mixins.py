@@ -1,7 +1,10 @@
-from urllib.parse import urlsplit
+from io import BytesIO
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import override_settings
+from PIL import Image
 from rest_framework.throttling import ScopedRateThrottle
 
 from example_project.library.models import Asset
@@ -14,7 +17,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.rest_framework.urls
 
 def post(client, body, status=200, path="/assets/search/"):
     """A dict with a file goes as a form, one without as JSON."""
-    as_form = any(hasattr(value, "read") for value in body.values())
+    values = [each for value in body.values() for each in (value if isinstance(value, list) else [value])]
+    as_form = any(hasattr(value, "read") for value in values)
     response = client.post(path, body, format="multipart" if as_form else "json")
     assert response.status_code == status, response.content
     return response.json()
@@ -63,6 +67,37 @@ class TestSearch:
         answer = post(client, {"example": key, "text": "red thing", "fields": ["visual"]})
         assert answer["example"] == key
         assert answer["count"] == 3
+
+    def test_several_pictures_with_plus_and_minus(self, client, assets):
+        body = {"image": [picture("green"), picture("red")], "avoid_image": [picture("blue")]}
+        answer = post(client, body)
+        assert len(answer["examples"]) == 2
+        assert answer["example"] == answer["examples"][0]
+        assert get(client, path=answer["address"])["results"] == answer["results"]
+        query = parse_qs(urlsplit(answer["address"]).query)
+        assert (len(query["example"]), len(query["avoid_example"])) == (2, 1)
+        more = post(client, {"example": answer["example"], "avoid_example": answer["examples"][1]})
+        assert titles(more)[0] == "green thing"
+
+    def test_a_part_of_a_picture(self, client, assets):
+        both = Image.new("RGB", (200, 100), "red")
+        both.paste("green", (100, 0, 200, 100))
+        data = BytesIO()
+        both.save(data, "PNG")
+        whole = post(client, {"image": SimpleUploadedFile("both.png", data.getvalue())})
+        part = post(client, {"example": whole["example"], "crop": [0.5, 0, 1, 1]})
+        assert part["example"] != whole["example"]
+        assert titles(part)[0] == "green thing"
+        form = {"image": SimpleUploadedFile("both.png", data.getvalue()), "crop": "0,0,0.5,1"}
+        assert titles(post(client, form))[0] == "red thing"
+
+    @pytest.mark.parametrize("crop", [[0, 0, 1], [0.5, 0, 0.5, 1], [0, 0, 2, 1], "a", [0, 0, 1, {}]])
+    def test_parts_that_are_none(self, client, assets, crop):
+        key = post(client, {"image": picture("red")})["example"]
+        assert list(post(client, {"example": key, "crop": crop}, 400)) == ["crop"]
+
+    def test_a_part_of_several_is_none(self, client, assets):
+        assert list(post(client, {"text": "red", "crop": [0, 0, 1, 1]}, 400)) == ["crop"]
 
     @pytest.mark.parametrize(
         ("data", "status"),
@@ -114,7 +149,7 @@ class TestSearch:
     def test_without_pages(self, client, assets):
         answer = post(client, {"image": picture("green")}, path="/unpaged/search/")
         assert titles(answer)[0] == "green thing"
-        assert set(answer) == {"results", "example", "address"}
+        assert set(answer) == {"results", "example", "examples", "address"}
 
     @pytest.mark.parametrize(
         ("path", "listed", "version"),
@@ -159,6 +194,41 @@ class TestSimilar:
 
     def test_an_object_that_is_not_there(self, client, assets):
         get(client, 404, path="/assets/999/similar/")
+
+
+class TestLike:
+    """Rows of the library as examples."""
+
+    def test_like_these_and_not_like_this(self, client, assets):
+        keys = {colour: str(asset.pk) for colour, asset in assets.items()}
+        answer = get(client, like=f"{keys['red']},{keys['grey']}", nearest="true")
+        assert titles(answer) == ["green thing"]
+        answer = get(client, like=keys["red"], unlike=keys["grey"], nearest="true")
+        assert titles(answer) == ["green thing"]
+
+    def test_in_a_body(self, client, assets):
+        answer = post(client, {"like": [assets["red"].pk], "nearest": True})
+        assert answer["count"] == 2
+        assert urlsplit(answer["address"]).query == f"like={assets['red'].pk}&nearest=true"
+
+    def test_filters_are_meant_for_what_is_found(self, client, assets):
+        path = f"/api/assets/?category=green&like={assets['red'].pk}"
+        with override_settings(ROOT_URLCONF="example_project.urls"):
+            assert titles(get(client, path=path)) == ["green thing"]
+
+    @pytest.mark.parametrize("key", ["999", "x", "1" * 30, "-1", "1.5"])
+    @pytest.mark.parametrize("parameter", ["like", "unlike"])
+    def test_rows_that_are_not_there(self, client, assets, parameter, key):
+        assert parameter in get(client, 400, search="red", **{parameter: key})
+
+    def test_hidden_rows_cannot_ask(self, client, assets):
+        for parameter in ("like", "unlike"):
+            answer = get(client, 400, search="red", **{parameter: assets["blue"].pk})
+            assert "not for you to see" in answer[parameter][0]
+
+    def test_rows_without_vectors(self, client, assets):
+        new = Asset.objects.create(title="new")
+        assert "no vector yet" in get(client, 409, like=new.pk)["detail"]
 
 
 class TestHiddenRows:

@@ -32,9 +32,20 @@ def test_the_example_projects_schema_is_without_warnings(tmp_path):
 
 def test_lists_take_a_search_and_answer_pages_with_a_report(schema):
     operation, answer = of(schema, "assets_list")
-    assert {"search", "example", "avoid", "fields", "weights", "min_closeness", "depth", "nearest", "page"} == (
-        parameters(operation)
-    )
+    assert {
+        "like",
+        "unlike",
+        "avoid_example",
+        "search",
+        "example",
+        "avoid",
+        "fields",
+        "weights",
+        "min_closeness",
+        "depth",
+        "nearest",
+        "page",
+    } == (parameters(operation))
     page = schema["components"]["schemas"][answer["schema"]["$ref"].rpartition("/")[2]]
     assert {"count", "next", "previous", "results", "report"} == set(page["properties"])
     assert {"200", "400", "503"} == set(operation["responses"])
@@ -49,8 +60,8 @@ def test_a_search_takes_json_or_a_form_with_a_picture(schema):
         for media, content in operation["requestBody"]["content"].items()
     }
     assert set(bodies) == {"application/json", "multipart/form-data"}
-    assert bodies["multipart/form-data"]["image"]["format"] == "binary"
-    assert set(bodies["application/json"]) == {*bodies["multipart/form-data"]} - {"image"}
+    assert bodies["multipart/form-data"]["image"]["items"]["format"] == "binary"
+    assert set(bodies["application/json"]) == {*bodies["multipart/form-data"]} - {"image", "avoid_image"}
     assert operation["requestBody"]["content"]["application/json"]["examples"]
     [example] = answer["examples"].values()
     page = schema["components"]["schemas"][answer["schema"]["$ref"].rpartition("/")[2]]
@@ -69,7 +80,7 @@ def test_without_pages_there_are_rows_alone(schema):
     assert of(schema, "unpaged_list")[1]["schema"]["type"] == "array"
     _, answer = of(schema, "unpaged_search")
     page = schema["components"]["schemas"][answer["schema"]["$ref"].rpartition("/")[2]]
-    assert {"results", "example", "address"} == set(page["properties"])
+    assert {"results", "example", "examples", "address"} == set(page["properties"])
 
 
 def test_the_sites_own_operations_stay_as_they_are(schema):

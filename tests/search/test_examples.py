@@ -1,4 +1,5 @@
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 from django.utils import timezone
@@ -30,9 +31,37 @@ def test_the_same_picture_is_kept_once_and_longer():
     assert Example.objects.get().expires_at > timezone.now() + timedelta(days=6)
 
 
-def test_a_thumbnail_is_kept_and_not_the_picture():
+def test_the_picture_is_kept_small():
     example = examples.keep(Asset, Image.new("RGB", (1000, 500), "red"))
-    assert bytes(example.thumbnail)[8:12] == b"WEBP"
+    assert Image.open(BytesIO(example.picture)).size == (768, 384)
+
+
+def test_a_part_of_a_picture_asks_as_if_it_were_all(library):
+    both = Image.new("RGB", (200, 100), "red")
+    both.paste("blue", (100, 0, 200, 100))
+    right = examples.keep(Asset, both, crop=(0.5, 0, 1, 1))
+    assert ranking(Asset.objects.search(image=right)) == ranking(
+        Asset.objects.search(image=Image.new("RGB", (100, 100), "blue"))
+    )
+    assert right.pk != examples.keep(Asset, both).pk
+
+
+def test_a_part_of_a_kept_picture(library):
+    both = Image.new("RGB", (2000, 1000), "red")
+    both.paste("blue", (1000, 0, 2000, 1000))
+    kept = examples.keep(Asset, both)
+    part = examples.keep(Asset, kept, crop=(0, 0, 0.25, 0.5))
+    assert Image.open(BytesIO(part.picture)).size == (192, 192)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(0.5, 0, 0.5, 1), (0.6, 0, 0.5, 1), (-0.1, 0, 1, 1), (0, 0, 1, 1.1), (0, float("nan"), 1, 1), (0, 0, 0.01, 1)],
+)
+def test_a_part_that_is_none(box):
+    with pytest.raises(QueryError, match="crop") as caught:
+        examples.keep(Asset, RED, crop=box)
+    assert caught.value.argument == "crop"
 
 
 @pytest.mark.parametrize("key", ["", "1", "1:forged", "x" * 5000, "\0"])

@@ -19,7 +19,10 @@ from mmsearch_django.exceptions import (
     UnknownField,
     UnreadableImage,
 )
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing.targets import target
 from mmsearch_django.search import query as queries
+from tests.indexing.conftest import embed_all, make
 from tests.models import Asset, Clip, Team
 
 BAD = [
@@ -148,6 +151,79 @@ def test_text_and_picture_together_are_their_mean_direction(db):
     image = vector_of(queries.build(Asset, image=picture()))
     expected = (text + image) / np.linalg.norm(text + image)
     assert vector_of(queries.build(Asset, "cat", image=picture())) == pytest.approx(expected, abs=1e-3)
+
+
+def unit(vector):
+    return np.asarray(vector) / np.linalg.norm(vector)
+
+
+def words_of(*assets):
+    return [np.asarray(Asset.objects.get(pk=asset.pk).words.vector) for asset in assets]
+
+
+@pytest.fixture
+def animals(db):
+    made = make("cat", "dog", "cow", "unindexed")
+    field = embedding_fields(Asset)["words"]
+    embed_all(target(field))
+    field.vectors.objects.filter(pk=made[3].pk).delete()
+    return made
+
+
+def test_several_pictures_are_their_mean_direction(db):
+    each = [vector_of(queries.build(Asset, image=picture(colour))) for colour in ("red", "blue")]
+    found = vector_of(queries.build(Asset, image=[picture("red"), picture("blue")]))
+    assert found == pytest.approx(unit(np.sum(each, axis=0)), abs=1e-3)
+
+
+def test_like_these_and_not_like_this(animals):
+    cat, dog, cow, _ = animals
+    v_cat, v_dog, v_cow = words_of(cat, dog, cow)
+    found = queries.build(Asset, like=[cat, dog], avoid=cow, fields=["words"])
+    expected = unit(unit(unit(v_cat) + unit(v_dog)) - 0.5 * unit(v_cow))
+    assert vector_of(found) == pytest.approx(expected, abs=2e-3)
+    assert set(found.items) == {cat.pk, dog.pk, cow.pk}
+
+
+def test_texts_pictures_and_objects_are_avoided_in_turn(animals):
+    cat, *_ = animals
+    red = vector_of(queries.build(Asset, image=picture("red"), fields=["words"]))
+    dog = embedders["default"].embed_texts(["dog"])[0]
+    expected = embedders["default"].embed_texts(["cow"])[0]
+    for minus in (dog, red, unit(words_of(cat)[0])):
+        expected = unit(expected - 0.5 * minus)
+    found = queries.build(Asset, "cow", avoid=["dog", picture("red"), cat], fields=["words"])
+    assert vector_of(found) == pytest.approx(expected, abs=3e-3)
+
+
+def test_objects_that_ask_are_not_found(animals):
+    cat, dog, cow, unindexed = animals
+    assert list(Asset.objects.search(like=[cat, dog])) == [cow]
+    assert list(Asset.objects.search("cow", avoid=dog, fields=["words"])) == [cow, cat]
+
+
+def test_objects_without_a_vector_are_left_out_while_others_ask(animals):
+    cat, _, _, unindexed = animals
+    both = queries.build(Asset, like=[cat, unindexed], fields=["words"])
+    assert vector_of(both) == pytest.approx(vector_of(queries.build(Asset, like=cat, fields=["words"])))
+    with pytest.raises(NotIndexed, match=f"{unindexed.pk} has no vector"):
+        queries.build(Asset, like=unindexed)
+
+
+def test_objects_are_read_by_one_statement_for_each_field(animals, django_assert_num_queries):
+    with django_assert_num_queries(2):
+        queries.build(Asset, like=animals[:3])
+
+
+@pytest.mark.parametrize(("argument", "value"), [("like", "cat"), ("like", 7), ("image", [b"x"]), ("avoid", 7)])
+def test_what_is_no_example_is_named(db, argument, value):
+    with pytest.raises(QueryError):
+        queries.build(Asset, "a", **{argument: value})
+
+
+def test_too_many_examples(animals):
+    with pytest.raises(QueryError, match="at most 20"):
+        queries.build(Asset, like=[animals[0]] * 21)
 
 
 class Away(DummyEmbedder):
