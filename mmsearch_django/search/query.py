@@ -104,12 +104,9 @@ def build_similar(
 ) -> Query:
     """The query by an object's own vectors. Legs without one are left out; raises NotIndexed if none is left."""
     asked = _weighted(type(obj), _names(type(obj), fields) or list(embedding_fields(type(obj))), weights)
-    vectors: dict[str, Vectors] = {}
-    for name, (field, _) in asked.items():
-        table: Any = field.vectors._base_manager
-        own = table.using(using).filter(pk=obj.pk).values_list("vector", flat=True).first()
-        if own is not None:
-            vectors[name] = _unit(_array(own), field)
+    own = type(obj)._base_manager.using(using).filter(pk=obj.pk).values_list(*(f"{name}__vector" for name in asked))
+    found = zip(asked.items(), own.first() or (), strict=False)
+    vectors = {name: _unit(_array(vector), field) for (name, (field, _)), vector in found if vector is not None}
     if not vectors:
         raise NotIndexed(
             f"{type(obj)._meta.label} {obj.pk!r} has no vector yet in {', '.join(asked)}; "
