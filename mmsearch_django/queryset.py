@@ -39,7 +39,7 @@ def search(
     it excludes nothing but the objects themselves. ``depth`` is how
     deep each field ranks (1 to 1,000; default MMSEARCH["DEPTH"]), and so bounds what can be found at all. Each field
     drops what is below its floor, as noise, unless ``floor`` is None; ``min_closeness`` (0 to 1) drops more. Rows that
-    ``keywords`` selects come first, however near they are, as a leg of that name.
+    ``keywords`` selects come first, however far they are, as a leg of that name.
 
     Each object has ``score`` (0 to 1: it only orders), ``closeness`` (0 to 1: how near it is in its best field, 0.5 at
     the floor) and ``match`` (per field: rank, cosine similarity, closeness). Filters chained before or

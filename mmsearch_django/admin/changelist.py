@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
 from django.db import models
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from mmsearch_django.admin.errors import in_words
 from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import EmbedderError, MmsearchError, QueryError
 from mmsearch_django.fields import embedding_fields
@@ -70,9 +72,9 @@ class SearchChangeList(ChangeList):
             if LIKE_VAR in get:
                 asked.like = self.model_admin.get_object(self.request, get[LIKE_VAR])
                 if asked.like is None:
-                    raise QueryError(_("What to find more of does not exist, or is not for you to see."))
+                    asked.errors.append(_("What to find more of does not exist, or is not for you to see."))
         except QueryError as error:
-            asked.errors.append(str(error))
+            asked.errors.append(in_words(error))
         return asked
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> "models.QuerySet[Any]":
@@ -110,8 +112,8 @@ class SearchChangeList(ChangeList):
         self, request: HttpRequest, exclude_parameters: Any, rows: "models.QuerySet[Any]", error: MmsearchError
     ) -> "models.QuerySet[Any]":
         """Words find words while no embedder serves; what cannot be answered finds nothing. Either is said."""
-        if str(error) not in self.asked.errors:
-            self.asked.errors.append(str(error))
+        if (said := in_words(error)) not in self.asked.errors:
+            self.asked.errors.append(said)
         if isinstance(error, EmbedderError) and self.asked.text:
             return super().get_queryset(request, exclude_parameters)
         return rows.none()
@@ -143,25 +145,28 @@ class SearchChangeList(ChangeList):
     def sorted_by_column(self) -> bool:
         return ORDER_VAR in self.params
 
+    # Addresses. Parameters are taken out by setting them to None: ``remove=`` takes all that begin alike, and with "o"
+    # and "p" a site's filters by owner and project.
+
     @property
     def by_relevance_url(self) -> str:
-        return self.get_query_string(remove=[ORDER_VAR, PAGE_VAR])
+        return self.get_query_string({ORDER_VAR: None})
 
     @property
     def nearest_url(self) -> str:
-        return self.get_query_string({NEAREST_VAR: "1"}, remove=[PAGE_VAR])
+        return self.get_query_string({NEAREST_VAR: "1"})
+
+    @property
+    def without_search(self) -> str:
+        """The list under the same filters."""
+        return self.get_query_string(dict.fromkeys([SEARCH_VAR, ORDER_VAR, *OUR_VARS]))
 
     @property
     def more_url(self) -> str | None:
         """Twice as deep; None where there is no more to see."""
-        if self.report is None or self.report.complete or self.asked.depth >= MAX_DEPTH:
+        if self.report is None or self.report.complete or not self.result_count or self.asked.depth >= MAX_DEPTH:
             return None
-        return self.get_query_string({DEPTH_VAR: str(min(2 * self.asked.depth, MAX_DEPTH))}, remove=[PAGE_VAR])
-
-    @property
-    def example_query(self) -> str:
-        """The address's filters, to be kept when a picture is posted."""
-        return self.get_query_string(remove=[SEARCH_VAR, PAGE_VAR, ORDER_VAR, *OUR_VARS])
+        return self.get_query_string({DEPTH_VAR: str(min(2 * self.asked.depth, MAX_DEPTH))})
 
     @property
     def example_url(self) -> str | None:
@@ -170,9 +175,15 @@ class SearchChangeList(ChangeList):
         return f"mmsearch-example/?{urlencode({EXAMPLE_VAR: self.request.GET[EXAMPLE_VAR]})}"
 
     @property
+    def like_picture(self) -> SafeString | str:
+        admin: Any = self.model_admin
+        picture: SafeString | str = admin.mmsearch_picture(self.asked.like)
+        return picture
+
+    @property
     def kept(self) -> list[tuple[str, str]]:
-        """Filters, the picture and the sorting that a new text leaves as they are."""
-        gone = {SEARCH_VAR, PAGE_VAR, MEANING_VAR, LIKE_VAR, NEAREST_VAR, DEPTH_VAR}
+        """Filters and the picture, which a new text leaves as they are."""
+        gone = {SEARCH_VAR, PAGE_VAR, ORDER_VAR, MEANING_VAR, LIKE_VAR, NEAREST_VAR, DEPTH_VAR}
         lists = self.request.GET.lists()
         return [(name, str(value)) for name, values in lists if name not in gone for value in values]
 
@@ -181,9 +192,8 @@ class SearchChangeList(ChangeList):
         return any("image" in field.embedder.modalities for field in embedding_fields(self.model).values())
 
     def like_url(self, obj: Any) -> str:
-        return self.get_query_string(
-            {LIKE_VAR: str(obj.pk)}, remove=[SEARCH_VAR, PAGE_VAR, ORDER_VAR, EXAMPLE_VAR, NEAREST_VAR, DEPTH_VAR]
-        )
+        gone = [SEARCH_VAR, ORDER_VAR, EXAMPLE_VAR, NEAREST_VAR, DEPTH_VAR]
+        return self.get_query_string({**dict.fromkeys(gone), LIKE_VAR: str(obj.pk)})
 
 
 def _depth(value: str | None) -> int:

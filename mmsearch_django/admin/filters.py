@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from mmsearch_django.indexing import status
 
+CONDITIONS = {"waiting": status.waiting, "failed": status.failed}
+
 
 class IndexingFilter(admin.SimpleListFilter):
     """How far the indexing of an asset has come: put it into ``list_filter``."""
@@ -15,11 +17,20 @@ class IndexingFilter(admin.SimpleListFilter):
     parameter_name = "indexing"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("waiting", _("Not indexed yet")), ("failed", _("Failed"))]
+        return [("waiting", _("Waiting")), ("failed", _("Failed"))]
 
     def queryset(self, request: HttpRequest, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
-        if self.value() == "failed":
-            return queryset.filter(status.failed(queryset.model))
-        if self.value() == "waiting":
-            return queryset.filter(status.waiting(queryset.model))
-        return queryset
+        return self._chosen(queryset, self.value())
+
+    def get_facet_counts(self, pk_attname: str, filtered_qs: "models.QuerySet[Any]") -> dict[str, Any]:
+        """By condition alone: Django's own would search once more for each choice."""
+        rows = filtered_qs.model._base_manager.all()
+        return {
+            f"{number}__c": models.Count(pk_attname, filter=models.Q(pk__in=self._chosen(rows, value)))
+            for number, (value, _label) in enumerate(self.lookup_choices)
+        }
+
+    @staticmethod
+    def _chosen(rows: "models.QuerySet[Any]", value: str | None) -> "models.QuerySet[Any]":
+        condition = CONDITIONS.get(value or "")
+        return rows.filter(condition(rows.model)) if condition else rows

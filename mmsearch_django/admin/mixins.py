@@ -6,15 +6,18 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.cache import patch_cache_control
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from django.views.decorators.cache import cache_control
 
 from mmsearch_django.admin.changelist import EXAMPLE_VAR, SearchChangeList
-from mmsearch_django.exceptions import QueryError
+from mmsearch_django.admin.columns import Match
+from mmsearch_django.admin.errors import in_words
+from mmsearch_django.exceptions import MmsearchError, QueryError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import renewal
 from mmsearch_django.indexing.targets import target
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
 else:
     Base = object
+
+THUMBNAIL_SECONDS = 365 * 24 * 3600
+"""For ever: the address changes with the file."""
 
 
 class SearchAdminMixin(Base):
@@ -51,11 +57,11 @@ class SearchAdminMixin(Base):
         return changelist
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """The site's own columns; after the first what it looks like and why it was found, and last its state."""
+        """The site's own columns; after the first what it looks like, why it was found, and how far it is indexed."""
         first, *others = super().get_list_display(request)
         picture = ["mmsearch_picture"] if self.thumbnail_field else []
         # The link to the object stays with the site's first column.
-        return [first, *picture, _Found(request), *others, "mmsearch_state"]
+        return [first, *picture, Match(request), "mmsearch_state", *others]
 
     # Columns
 
@@ -80,10 +86,11 @@ class SearchAdminMixin(Base):
     @admin.display(description=_("indexed"))
     def mmsearch_state(self, obj: Any) -> SafeString | str:
         states = getattr(obj, "mmsearch_states", [])
-        failed = [state for state in states if state.status == "failed"]
-        if failed:
-            reasons = "\n".join(f"{state.field}: {state.error_class}: {state.message}" for state in failed)
-            return format_html('<span class="mmsearch-failed" title="{}">{}</span>', reasons, _("failed: ") + reasons)
+        if failed := [state for state in states if state.status == "failed"]:
+            reasons = format_html_join("", ' <span title="{}: {}">{}</span>', (
+                (state.field, state.error_class, state.message) for state in failed
+            ))  # fmt: skip
+            return format_html('<span class="mmsearch-failed"><b>{}</b>{}</span>', _("failed"), reasons)
         if any(state.status == "pending" for state in states):
             return format_html('<span class="mmsearch-waiting">{}</span>', _("waiting"))
         return str(_("yes") if any(state.status == "ready" for state in states) else _("skipped"))
@@ -103,12 +110,11 @@ class SearchAdminMixin(Base):
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
-        cached = cache_control(private=True, max_age=365 * 24 * 3600, immutable=True)
         ours = [
             path("mmsearch-example/", wrap(self.example_view), name=self._name("example")),
             path(
                 "mmsearch-thumbnail/<path:pk>/<str:version>/",
-                cached(wrap(self.thumbnail_view, cacheable=True)),
+                wrap(self.thumbnail_view, cacheable=True),
                 name=self._name("thumbnail"),
             ),
         ]
@@ -124,8 +130,8 @@ class SearchAdminMixin(Base):
         if upload := request.FILES.get("picture"):
             try:
                 query[EXAMPLE_VAR] = examples.key_of(examples.keep(self.model, upload))
-            except QueryError as error:
-                self.message_user(request, str(error), messages.ERROR)
+            except MmsearchError as error:
+                self.message_user(request, in_words(error), messages.ERROR)
         else:
             self.message_user(request, _("Choose a picture to search by."), messages.WARNING)
         opts = self.model._meta
@@ -144,37 +150,17 @@ class SearchAdminMixin(Base):
         if obj is None or not self.has_view_or_change_permission(request, obj):
             raise Http404
         file = getattr(obj, self.thumbnail_field or "", None)
-        data = thumbnails.thumbnail(file) if file and thumbnails.version(file) == version else None
-        if data is None:
+        if not file or thumbnails.version(file) != version:
             raise Http404
-        return HttpResponse(data, content_type="image/webp")
+        data = thumbnails.thumbnail(file)
+        if data is None:
+            return HttpResponseRedirect(static("mmsearch/no-picture.svg"))
+        response = HttpResponse(data, content_type="image/webp")
+        patch_cache_control(response, private=True, max_age=THUMBNAIL_SECONDS, immutable=True)
+        return response
 
     def _name(self, view: str) -> str:
         return f"{self.model._meta.app_label}_{self.model._meta.model_name}_mmsearch_{view}"
 
     def _url(self, view: str, *arguments: Any) -> str:
         return reverse(f"admin:{self._name(view)}", args=arguments, current_app=self.admin_site.name)
-
-
-class _Found:
-    """The column that says how close a row is and why it was found, and leads to more like it."""
-
-    short_description = _("found")
-
-    def __init__(self, request: HttpRequest) -> None:
-        self.request = request
-        self.__name__ = "mmsearch_found"
-
-    def __call__(self, obj: Any) -> SafeString:
-        changelist = self.request.mmsearch_changelist  # type: ignore[attr-defined]
-        more = format_html('<a href="{}">{}</a>', changelist.like_url(obj), _("More like this"))
-        if not changelist.ranked:
-            return more
-        why = " · ".join(f"{leg} #{hit['rank']}" for leg, hit in obj.match.items())
-        if obj.closeness is None:
-            return format_html('<span class="mmsearch-why">{}</span><br>{}', why, more)
-        closeness = f"{obj.closeness:.2f}"
-        return format_html(
-            '<meter min="0" max="1" value="{}" title="{}"></meter> {} <span class="mmsearch-why">{}</span><br>{}',
-            closeness, _("closeness"), closeness, why, more,
-        )  # fmt: skip

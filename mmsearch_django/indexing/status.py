@@ -10,8 +10,8 @@ from django.db import connections, models
 from django.db.models.functions import Cast
 
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing.targets import MARKS, STATES, Target
-from mmsearch_django.models import Space, State
+from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
+from mmsearch_django.models import Mark, Space, State
 
 
 @dataclass(frozen=True)
@@ -129,53 +129,59 @@ class ObjectState:
 
 def of_objects(model: type[models.Model], keys: Iterable[Any], using: str) -> dict[str, list[ObjectState]]:
     """The states of these objects by their key as text; what has none, or was just written, is pending."""
-    names = {space: name for name, space in _spaces(model, using).items()}
+    spaces = [(field.model._meta.label_lower, field.name) for field in embedding_fields(model).values()]
     keys = [str(key) for key in keys]
-    if not keys or not names:
+    if not keys or not spaces:
         return {}
+    models_, fields = map(list, zip(*spaces, strict=True))
     with connections[using].cursor() as cursor:
-        cursor.execute(OF_OBJECTS, {"spaces": list(names), "keys": keys})
+        cursor.execute(OF_OBJECTS, {"models": models_, "fields": fields, "keys": keys})
         found: dict[str, list[ObjectState]] = {}
-        for space, key, *state in cursor.fetchall():
-            found.setdefault(key, []).append(ObjectState(names[space], *state))
+        for key, *state in cursor.fetchall():
+            found.setdefault(key, []).append(ObjectState(*state))
     return found
 
 
 def failed(model: type[models.Model]) -> models.Exists:
-    """A condition on rows of the model: some field could not be embedded."""
-    return models.Exists(_states_of_row(model).filter(status=State.Status.FAILED))
+    """A condition on rows of the model: some field could not be embedded, and nobody has asked again since."""
+    marks = Mark.objects.filter(
+        models.Q(object_id=models.OuterRef("object_id")) | models.Q(object_id=None), space=models.OuterRef("space")
+    )
+    return models.Exists(_of_row(State, model).filter(~models.Exists(marks), status=State.Status.FAILED))
 
 
 def waiting(model: type[models.Model]) -> models.Q:
-    """A condition on rows of the model: some field is not finished."""
-    unfinished: Any = models.Q()
+    """A condition on rows of the model: some field is not finished, or was just written."""
+    everything = Mark.objects.filter(space__in=_spaces(model), object_id=None)
+    unfinished: Any = models.Exists(_of_row(Mark, model)) | models.Exists(everything)
     for name in embedding_fields(model):
-        done = _states_of_row(model, name).exclude(status=State.Status.PENDING)
+        done = _of_row(State, model, name).exclude(status=State.Status.PENDING)
         unfinished |= ~models.Exists(done)
     condition: models.Q = unfinished
     return condition
 
 
-def _states_of_row(model: type[models.Model], name: str | None = None) -> "models.QuerySet[State]":
+def _of_row(table: type[Mark | State], model: type[models.Model], name: str | None = None) -> "models.QuerySet[Any]":
+    """Marks or states of one row of the model, by one of its fields or all."""
+    key = Cast(models.OuterRef("pk"), models.TextField())
+    return table._base_manager.filter(space__in=_spaces(model, name), object_id=key)
+
+
+def _spaces(model: type[models.Model], name: str | None = None) -> "models.QuerySet[Any, Any]":
     fields = [field for field in embedding_fields(model).values() if name in (None, field.name)]
     spaces = models.Q()
     for field in fields:
         spaces |= models.Q(model=field.model._meta.label_lower, field=field.name)
-    key = Cast(models.OuterRef("pk"), models.TextField())
-    return State.objects.filter(space__in=Space.objects.filter(spaces).values("pk"), object_id=key)
-
-
-def _spaces(model: type[models.Model], using: str) -> dict[str, int]:
-    wanted = {(field.model._meta.label_lower, field.name): field.name for field in embedding_fields(model).values()}
-    rows = Space.objects.using(using).filter(model__in={label for label, _ in wanted})
-    return {wanted[row.model, row.field]: row.pk for row in rows if (row.model, row.field) in wanted}
+    return Space.objects.filter(spaces).values("pk")
 
 
 OF_OBJECTS = f"""
-SELECT space, key, CASE WHEN s.id IS NULL OR EXISTS (
-           SELECT FROM {MARKS} AS m WHERE m.space_id = space AND (m.object_id = key OR m.object_id IS NULL)
+SELECT key, space.field, CASE WHEN s.id IS NULL OR EXISTS (
+           SELECT FROM {MARKS} AS m WHERE m.space_id = space.id AND (m.object_id = key OR m.object_id IS NULL)
        ) THEN 'pending' ELSE s.status END, coalesce(s.error_class, ''), coalesce(s.message, '')
-FROM unnest(%(spaces)s::bigint[]) AS space CROSS JOIN unnest(%(keys)s::text[]) AS key
-LEFT JOIN {STATES} AS s ON s.space_id = space AND s.object_id = key
-ORDER BY space, key
+FROM unnest(%(models)s::text[], %(fields)s::text[]) AS asked (model, field)
+JOIN {SPACES} AS space ON space.model = asked.model AND space.field = asked.field
+CROSS JOIN unnest(%(keys)s::text[]) AS key
+LEFT JOIN {STATES} AS s ON s.space_id = space.id AND s.object_id = key
+ORDER BY space.id, key
 """

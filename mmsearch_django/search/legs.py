@@ -14,6 +14,7 @@ Every part is a CTE with a prefixed name. The branches stand behind one-time fil
 from dataclasses import dataclass
 from typing import Any
 
+from mmsearch_django.search import fusion
 from mmsearch_django.search.query import Leg, Query
 
 EXACT_LIMIT = 10_000
@@ -70,14 +71,26 @@ class Legs:
         return f"mm_candidates(pk) AS NOT MATERIALIZED ({self.candidates})"
 
     def _keywords(self) -> tuple[list[str], tuple[Any, ...]]:
-        """Candidates that are selected by name; at most as many as a leg is deep."""
+        """Candidates that are selected by name, the nearest of them: a common word selects more than a leg is deep."""
         if self.keywords is None:
             return [], ()
         sql, params = self.keywords
-        found = f"SELECT DISTINCT pk FROM ({sql}) AS found(pk) ORDER BY pk LIMIT {self.query.depth}"
+        named = f"SELECT DISTINCT pk FROM ({sql}) AS found(pk) LIMIT {EXACT_LIMIT}"
+        near = " UNION ALL ".join(
+            f"SELECT object_id, {leg.weight!r}::float8, row_number() OVER (ORDER BY"
+            f" vector <=> (SELECT q{number} FROM mm_query), object_id) FROM {table}"
+            f" WHERE object_id = ANY((SELECT keys FROM mm_named)::{self.names.key_type}[])"
+            for number, leg, table in self.legs
+        )
+        score = fusion.score_sql("weight", "rank", f"{sum(leg.weight for leg in self.query.legs)!r}::float8")
+        # Rows without a vector are named all the same, and come last.
         return [
-            f"mm_keywords AS MATERIALIZED (SELECT pk AS object_id, row_number() OVER (ORDER BY pk) AS rank"
-            f" FROM ({found}) AS few)"
+            f"mm_named AS MATERIALIZED (SELECT ARRAY({named}) AS keys)",
+            "mm_near(object_id, weight, rank) AS NOT MATERIALIZED"
+            f" (SELECT unnest(keys), 0.0::float8, 1::bigint FROM mm_named UNION ALL {near})",
+            "mm_keywords AS MATERIALIZED (SELECT object_id, row_number() OVER (ORDER BY score DESC, object_id) AS rank"
+            f" FROM (SELECT object_id, {score} AS score FROM mm_near GROUP BY object_id) AS named"
+            f" ORDER BY rank LIMIT {self.query.depth})",
         ], params
 
     def _plan(self) -> list[str]:

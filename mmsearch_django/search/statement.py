@@ -125,12 +125,15 @@ class Statement(legs.Legs):
             f" FROM mm_close{number}"
             for number, leg, _ in self.legs
         )
-        score = fusion.score_sql("weight", "rank", f"{sum(leg.weight for leg in self.query.legs)!r}::float8")
+        weights = [leg.weight for leg in self.query.legs]
         near = f"max(closeness) >= {self.query.min_closeness!r}"
         if self.keywords is not None:
-            hits += " UNION ALL SELECT object_id, 'keywords', 0, rank, NULL, NULL FROM mm_keywords"
-            score = fusion.first_sql(score, "bool_or(leg = 'keywords')")
+            hits += " UNION ALL SELECT object_id, 'keywords', 1, rank, NULL, NULL FROM mm_keywords"
+            weights.append(1.0)
             near += " OR bool_or(leg = 'keywords')"
+        score = fusion.score_sql("weight", "rank", f"{sum(weights)!r}::float8")
+        if self.keywords is not None:
+            score = fusion.first_sql(score, "bool_or(leg = 'keywords')")
         match = (
             "jsonb_object_agg(leg, jsonb_strip_nulls(jsonb_build_object("
             "'rank', rank, 'similarity', similarity, 'closeness', round(closeness::numeric, 4))))"

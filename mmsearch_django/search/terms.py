@@ -102,17 +102,21 @@ def _is_item(value: Any) -> bool:
 
 
 def items(objects: Sequence[models.Model], model: type[models.Model], using: str | None = None) -> list[Item]:
-    """The terms of objects, their vectors read by one statement for each field. Raises QueryError for what is none."""
+    """The terms of objects, their vectors read by one statement. Raises QueryError for what is none."""
     for obj in objects:
         if not isinstance(obj, model._meta.concrete_model or model):
             named = type(obj)._meta.label if isinstance(obj, models.Model) else type(obj).__name__
             raise QueryError(f"{model._meta.label} cannot be searched by a {named}.", "like")
-    found: dict[Any, dict[str, Vectors]] = {obj.pk: {} for obj in objects}
-    for name, embedding_field in embedding_fields(model).items() if objects else ():
-        table: Any = embedding_field.vectors._base_manager
-        for key, vector in table.using(using).filter(pk__in=list(found)).values_list("pk", "vector"):
-            found[key][name] = _array(vector)
-    return [Item(obj.pk, found[obj.pk]) for obj in objects]
+    if not objects:
+        return []
+    names = list(embedding_fields(model))
+    rows = model._base_manager.using(using).filter(pk__in=[obj.pk for obj in objects])
+    found = {key: vectors for key, *vectors in rows.values_list("pk", *(f"{name}__vector" for name in names))}
+    return [Item(obj.pk, _vectors(names, found.get(obj.pk, []))) for obj in objects]
+
+
+def _vectors(names: Sequence[str], values: Sequence[Any]) -> dict[str, Vectors]:
+    return {name: _array(value) for name, value in zip(names, values, strict=False) if value is not None}
 
 
 def _array(value: Any) -> Vectors:

@@ -73,12 +73,13 @@ class TestText:
         assert first.match["keywords"] == {"rank": 1}
         assert first.score > 0.5 > second.score
         assert "Best 3 of 3." in response.text
-        assert "keywords #1" in response.text
+        assert "<span>keywords #1</span>" in response.text
 
     def test_words_only(self, admin_client, assets):
         response = get(admin_client, q="green", meaning="off")
         assert titles(response) == ["green thing"]
         assert "Best" not in response.text
+        assert "Clear search" not in response.text
         assert 'value="off" checked' in response.text
 
     def test_relevance_is_kept_under_filters(self, admin_client, assets):
@@ -92,6 +93,17 @@ class TestText:
         response = get(admin_client, q="green.png", o="1")
         assert titles(response) == ["blue thing", "green thing", "red thing"]
         assert 'href="?q=green.png">Sort by relevance' in response.text
+        assert 'name="o"' not in response.text
+
+    def test_links_keep_filters_that_begin_like_parameters_of_ours(self, admin_client, assets):
+        """Django takes ``p`` and all that begins with it out of an address, such as a filter by project."""
+        Asset.objects.bulk_create([Asset(title=f"asset {number}") for number in range(30)])
+        index()
+        text = get(admin_client, q="thing", depth="8", o="1", pk__gt="0").text
+        assert 'href="?depth=16&amp;o=1&amp;pk__gt=0&amp;q=thing">Show more' in text
+        assert 'href="?depth=8&amp;pk__gt=0&amp;q=thing">Sort by relevance' in text
+        assert 'href="?pk__gt=0">Clear search' in text
+        assert 'action="mmsearch-example/?pk__gt=0"' in text
 
     def test_nonsense_is_said_with_a_way_on(self, admin_client, assets):
         distant()
@@ -113,14 +125,19 @@ class TestText:
         assert get(admin_client, q="thing", depth="16").context["cl"].result_count > 8
         assert "Show more" not in get(admin_client, q="thing", depth="999999").text
 
-    def test_words_answer_while_no_embedder_does(self, admin_client, assets, monkeypatch):
+    def test_words_answer_while_no_embedder_does(self, admin_client, assets, monkeypatch, caplog):
         def refuse(*args, **kwargs):
             raise EmbedderUnavailable("Embedder 'default' has no weights.")
 
         monkeypatch.setattr(type(embedders["default"]), "embed_texts", refuse)
+        monkeypatch.setattr(type(embedders["default"]), "embed_images", refuse)
         response = get(admin_client, q="green")
         assert titles(response) == ["green thing"]
-        assert "has no weights" in response.text
+        assert "Search by meaning is not available now." in response.text
+        assert "has no weights" not in response.text
+        assert "has no weights" in caplog.text
+        posted = admin_client.post(f"{URL}mmsearch-example/", {"picture": SimpleUploadedFile("m.png", encoded("red"))})
+        assert "Search by meaning is not available now." in admin_client.get(posted.url).text
 
     def test_what_users_write_is_escaped(self, admin_client, assets):
         Asset.objects.update(title="<script>x</script>")
@@ -142,21 +159,21 @@ class TestPicture:
         shown = html.unescape(re.search(r'src="(mmsearch-example/[^"]*)"', page.text)[1])
         assert admin_client.get(URL + shown).headers["Content-Type"] == "image/webp"
 
-    def test_a_file_that_is_none_is_said(self, admin_client, assets):
-        for data, message in ((b"text", "is no picture that can be read"), (None, "Choose a picture")):
-            response = (
-                self.post(admin_client, data)
-                if data
-                else admin_client.post(f"{URL}mmsearch-example/?kind__exact=image")
-            )
-            assert message in admin_client.get(response.url).text
+    def test_a_file_that_is_none_is_said(self, admin_client, assets, settings):
+        response = self.post(admin_client, b"text")
+        assert "This file is no picture that can be read." in admin_client.get(response.url).text
+        response = admin_client.post(f"{URL}mmsearch-example/?kind__exact=image")
+        assert "Choose a picture" in admin_client.get(response.url).text
+        settings.MMSEARCH = {**settings.MMSEARCH, "MAX_PIXELS": 100}
+        response = self.post(admin_client, encoded("red"))
+        assert "is too large" in admin_client.get(response.url).text
 
     def test_forged_and_expired_keys(self, admin_client, assets):
         for key in ("1", "1:x", "\0"):
-            assert "no key of a picture" in get(admin_client, example=key).text
+            assert "is not kept any more" in get(admin_client, example=key).text
         url = self.post(admin_client, encoded("red")).url
         Example.objects.update(expires_at="2020-01-01T00:00Z")
-        assert "kept no longer" in admin_client.get(url).text
+        assert "is not kept any more" in admin_client.get(url).text
 
     def test_more_like_this(self, admin_client, assets):
         response = get(admin_client, like=assets["red"].pk)
@@ -164,6 +181,11 @@ class TestPicture:
         assert "Most like “red thing”." in response.text
         assert "does not exist" in get(admin_client, like="999").text
         assert "does not exist" in get(admin_client, like="x").text
+
+    def test_what_is_not_indexed_is_like_nothing(self, admin_client, assets):
+        new = Asset.objects.create(title="new")
+        assert "because it is not indexed." in get(admin_client, like=new.pk).text
+        assert get(admin_client).text.count("More like this") == 3
 
 
 class TestRows:
@@ -177,6 +199,13 @@ class TestRows:
         assert "immutable" in response.headers["Cache-Control"]
         assert admin_client.get(addresses[0].replace("thumbnail/", "thumbnail/9")).status_code == 404
 
+    def test_a_file_without_a_picture_has_a_sign_for_now(self, admin_client, assets):
+        asset = assets["red"]
+        asset.file.storage.delete(asset.file.name)
+        response = admin_client.get(f"{URL}mmsearch-thumbnail/{asset.pk}/{asset.thumbnail_version}/")
+        assert response.url.endswith("mmsearch/no-picture.svg")
+        assert "immutable" not in response.headers.get("Cache-Control", "")
+
     def test_states(self, admin_client, assets):
         visual = Space.objects.get(model="library.asset", field="visual")
         State.objects.filter(space=visual, object_id=str(assets["red"].pk)).update(
@@ -184,7 +213,7 @@ class TestRows:
         )
         Asset.objects.create(title="new")
         text = get(admin_client).text
-        assert "failed: visual: CorruptFile: It is cut short." in text
+        assert '<b>failed</b> <span title="visual: CorruptFile">It is cut short.</span>' in text
         assert text.count(">waiting<") == 1
         assert titles(get(admin_client, indexing="failed")) == ["red thing"]
         index()
@@ -193,6 +222,21 @@ class TestRows:
     def test_waiting_filter(self, admin_client, assets):
         Asset.objects.create(title="new")
         assert titles(get(admin_client, indexing="waiting")) == ["new"]
+        index()
+        assets["red"].save()
+        assets["green"].title = "greener thing"
+        assets["green"].save()
+        assert titles(get(admin_client, indexing="waiting")) == ["greener thing"]
+        Mark.objects.create(space=Space.objects.get(model="library.asset", field="words"))
+        assert len(titles(get(admin_client, indexing="waiting"))) == 4
+
+    def test_counts_of_the_filter(self, admin_client, assets):
+        Asset.objects.create(title="new")
+        State.objects.filter(object_id=str(assets["red"].pk)).update(status="failed")
+        for parameters in ({}, {"q": "thing", "nearest": "1"}):
+            text = get(admin_client, _facets="True", **parameters).text
+            assert "Failed (1)" in text
+            assert f"Waiting ({0 if parameters else 1})" in text
 
     def test_retry(self, admin_client, assets):
         red = assets["red"]
@@ -201,6 +245,7 @@ class TestRows:
         data = {"action": "retry_indexing", "_selected_action": [red.pk]}
         response = admin_client.post(f"{URL}?q=red.png", data, follow=True)
         assert "1 item will be indexed again." in response.text
+        assert len(titles(get(admin_client, indexing="failed"))) == 2
         index()
         assert {state.status for state in State.objects.filter(object_id=str(red.pk))} == {"ready"}
         assert State.objects.filter(status="failed").count() == 4
@@ -211,7 +256,8 @@ class TestRows:
         monkeypatch.setattr(AssetAdmin, "date_hierarchy", None)
         Asset.objects.bulk_create([Asset(title=f"asset {number}", category="x") for number in range(120)])
         index()
-        for parameters in ({}, {"q": "asset 7"}, {"q": "asset", "nearest": "1", "depth": "200"}):
+        like = {"like": Asset.objects.first().pk, "nearest": "1", "depth": "200"}
+        for parameters in ({}, {"q": "asset 7"}, like, {"q": "asset", "nearest": "1", "depth": "200"}):
             with CaptureQueriesContext(connection) as statements:
                 response = get(admin_client, **parameters)
             assert len(titles(response)) == 100

@@ -110,7 +110,7 @@ def titles(page):
 def test_type_filter_sort_and_page(admin):
     search(admin, "green.png")
     assert titles(admin)[0] == "green thing"
-    assert "#1" in admin.locator(".field-mmsearch_found").first.inner_text()
+    assert "#1" in admin.locator(".field-mmsearch_match").first.inner_text()
     go(admin, lambda: admin.get_by_role("link", name="Image", exact=True).click())
     assert sorted(titles(admin)) == ["blue thing", "green thing", "red thing"]
     assert admin.input_value("#searchbar") == "green.png"
@@ -143,12 +143,16 @@ def test_search_by_a_picture_reload_and_more_like_this(admin, tmp_path):
 
 def test_a_pasted_picture_is_searched_by_at_once(admin, tmp_path):
     bytes_ = list(picture(tmp_path, "red").read_bytes())
-    paste = """bytes => {
+    paste = """([bytes, text]) => {
         const data = new DataTransfer();
         data.items.add(new File([new Uint8Array(bytes)], "pasted.png", {type: "image/png"}));
-        document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true}));
+        if (text) data.setData("text/plain", text);
+        const event = new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true});
+        document.body.dispatchEvent(event);
+        return event.defaultPrevented;
     }"""
-    go(admin, lambda: admin.evaluate(paste, bytes_))
+    assert not admin.evaluate(paste, [bytes_, "cells of a spreadsheet, which come with a picture of them"])
+    go(admin, lambda: admin.evaluate(paste, [bytes_, ""]))
     assert titles(admin)[0] == "red thing"
 
 

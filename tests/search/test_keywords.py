@@ -4,6 +4,7 @@ import pytest
 from django.db.models import Q
 
 from mmsearch_django.models import Space
+from mmsearch_django.search import fusion
 from tests.models import Asset
 
 TEXT = "asset 17"
@@ -21,13 +22,22 @@ def test_named_rows_come_first_each_part_by_score(library):
     named = [asset.title.startswith("asset 1") for asset in found]
     assert named == sorted(named, reverse=True)
     assert sum(named) == 111
-    bare = {asset.pk: asset.score for asset in Asset.objects.search(TEXT, depth=300)}
+    weights = {"visual": 1, "words": 1, "keywords": 1}
     for asset in found:
         first = "keywords" in asset.match
         assert first == asset.title.startswith("asset 1")
-        score = bare.get(asset.pk, 0)
+        score = fusion.score({leg: hit["rank"] for leg, hit in asset.match.items()}, weights)
         assert asset.score == pytest.approx((1 + score) / 2 if first else score * 60 / 61 / 2)
     assert [asset.score for asset in found] == sorted((asset.score for asset in found), reverse=True)
+
+
+def test_a_common_word_names_the_nearest_of_its_rows(library):
+    """Not the oldest, which "car" would find in cards and scarves."""
+    keys = [asset.pk for asset in library.assets if asset.title.startswith("asset 1")]
+    found = Asset.objects.search(vector=library.query, fields=["visual"], keywords=ONES, depth=10)
+    named = sorted((a for a in found if "keywords" in a.match), key=lambda asset: asset.match["keywords"]["rank"])
+    assert [asset.pk for asset in named] == library.ranking("visual", keys, 10)
+    assert [asset.match["keywords"]["rank"] for asset in named] == list(range(1, 11))
 
 
 def test_named_rows_need_no_vector_and_pass_any_floor(library):
