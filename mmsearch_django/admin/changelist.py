@@ -1,6 +1,6 @@
 """The change list of a search: Django's own, with the rows ranked, and what a page says about them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -8,46 +8,32 @@ from urllib.parse import urlencode
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
 from django.db import models
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from mmsearch_django.admin import asked
+from mmsearch_django.admin.asked import Asked
 from mmsearch_django.admin.errors import in_words
-from mmsearch_django.conf import conf
-from mmsearch_django.exceptions import EmbedderError, MmsearchError, QueryError
+from mmsearch_django.exceptions import EmbedderError, MmsearchError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import status
 from mmsearch_django.models import Example
-from mmsearch_django.queryset import report, search, similar_to
-from mmsearch_django.search import examples
+from mmsearch_django.queryset import report, search
 from mmsearch_django.search.query import MAX_DEPTH
 from mmsearch_django.search.report import Report
 
-EXAMPLE_VAR = "example"
-LIKE_VAR = "like"
-MEANING_VAR = "meaning"
-NEAREST_VAR = "nearest"
-DEPTH_VAR = "depth"
-OUR_VARS = (EXAMPLE_VAR, LIKE_VAR, MEANING_VAR, NEAREST_VAR, DEPTH_VAR)
 
+@dataclass(frozen=True)
+class Chip:
+    """A picture or a row that is asked by, as the page shows it."""
 
-@dataclass
-class Asked:
-    """What an address asks to look for."""
-
-    text: str = ""
-    example: Example | None = None
-    like: models.Model | None = None
-    by_meaning: bool = True
-    floor: bool = True
-    depth: int = 0
-    errors: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.example or self.like or (self.text and self.by_meaning))
-
-    @property
-    def limits(self) -> dict[str, Any]:
-        return {"depth": self.depth} | ({} if self.floor else {"floor": None})
+    minus: bool
+    label: str
+    picture: SafeString | str
+    key: str
+    """Of a picture that was posted; empty of a row."""
+    without_url: str
 
 
 class SearchChangeList(ChangeList):
@@ -55,27 +41,11 @@ class SearchChangeList(ChangeList):
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found: dict[str, Any] = super().get_filters_params(params)
-        return {name: value for name, value in found.items() if name not in OUR_VARS}
+        return {name: value for name, value in found.items() if name not in asked.OUR_VARS}
 
     @cached_property
     def asked(self) -> Asked:
-        get = self.request.GET
-        asked = Asked(
-            text=get.get(SEARCH_VAR, "").strip().replace("\0", ""),
-            by_meaning=get.get(MEANING_VAR) != "off",
-            floor=get.get(NEAREST_VAR) != "1",
-            depth=_depth(get.get(DEPTH_VAR)),
-        )
-        try:
-            if EXAMPLE_VAR in get:
-                asked.example = examples.find(get[EXAMPLE_VAR])
-            if LIKE_VAR in get:
-                asked.like = self.model_admin.get_object(self.request, get[LIKE_VAR])
-                if asked.like is None:
-                    asked.errors.append(_("What to find more of does not exist, or is not for you to see."))
-        except QueryError as error:
-            asked.errors.append(in_words(error))
-        return asked
+        return asked.read(self.request.GET, lambda key: self.model_admin.get_object(self.request, key))
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> "models.QuerySet[Any]":
         self.request = request
@@ -95,10 +65,7 @@ class SearchChangeList(ChangeList):
         return found
 
     def _ranked(self, rows: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
-        asked = self.asked
-        if asked.like is not None:
-            return similar_to(rows, asked.like, **asked.limits)
-        return search(rows, asked.text or None, image=asked.example, keywords=self._keywords(), **asked.limits)
+        return search(rows, keywords=self._keywords(), **self.asked.options)
 
     def _keywords(self) -> models.Q | None:
         """The rows that the ModelAdmin's own search finds."""
@@ -154,36 +121,51 @@ class SearchChangeList(ChangeList):
 
     @property
     def nearest_url(self) -> str:
-        return self.get_query_string({NEAREST_VAR: "1"})
+        return self.get_query_string({asked.NEAREST_VAR: "1"})
 
     @property
     def without_search(self) -> str:
         """The list under the same filters."""
-        return self.get_query_string(dict.fromkeys([SEARCH_VAR, ORDER_VAR, *OUR_VARS]))
+        return self.get_query_string(dict.fromkeys([SEARCH_VAR, ORDER_VAR, *asked.OUR_VARS]))
 
     @property
     def more_url(self) -> str | None:
         """Twice as deep; None where there is no more to see."""
         if self.report is None or self.report.complete or not self.result_count or self.asked.depth >= MAX_DEPTH:
             return None
-        return self.get_query_string({DEPTH_VAR: str(min(2 * self.asked.depth, MAX_DEPTH))})
+        return self.get_query_string({asked.DEPTH_VAR: str(min(2 * self.asked.depth, MAX_DEPTH))})
 
     @property
-    def example_url(self) -> str | None:
-        if self.asked.example is None:
-            return None
-        return f"mmsearch-example/?{urlencode({EXAMPLE_VAR: self.request.GET[EXAMPLE_VAR]})}"
+    def chips(self) -> list[Chip]:
+        """What is asked by besides the text, each with the address of the same search without it."""
+        chips = []
+        for name, terms in self.asked.terms.items():
+            for value, term in terms.items():
+                others = [other for other in terms if other != value]
+                minus = name in (asked.AVOID_EXAMPLE_VAR, asked.UNLIKE_VAR)
+                chips.append(
+                    Chip(
+                        minus=minus,
+                        label=_label(term, minus=minus),
+                        picture=self._picture(term, value),
+                        key=value if isinstance(term, Example) else "",
+                        without_url=self.get_query_string({name: others or None}),
+                    )
+                )
+        return chips
 
-    @property
-    def like_picture(self) -> SafeString | str:
-        admin: Any = self.model_admin
-        picture: SafeString | str = admin.mmsearch_picture(self.asked.like)
-        return picture
+    def _picture(self, term: Example | models.Model, value: str) -> SafeString | str:
+        if not isinstance(term, Example):
+            admin: Any = self.model_admin
+            picture: SafeString | str = admin.mmsearch_picture(term)
+            return picture
+        address = f"mmsearch-example/?{urlencode({asked.EXAMPLE_VAR: value})}"
+        return format_html('<img src="{}" alt="{}">', address, _("the picture that is searched by"))
 
     @property
     def kept(self) -> list[tuple[str, str]]:
-        """Filters and the picture, which a new text leaves as they are."""
-        gone = {SEARCH_VAR, PAGE_VAR, ORDER_VAR, MEANING_VAR, LIKE_VAR, NEAREST_VAR, DEPTH_VAR}
+        """Filters and pictures, which a new text leaves as they are."""
+        gone = {SEARCH_VAR, PAGE_VAR, ORDER_VAR, *asked.OUR_VARS} - {asked.EXAMPLE_VAR, asked.AVOID_EXAMPLE_VAR}
         lists = self.request.GET.lists()
         return [(name, str(value)) for name, values in lists if name not in gone for value in values]
 
@@ -192,10 +174,23 @@ class SearchChangeList(ChangeList):
         return any("image" in field.embedder.modalities for field in embedding_fields(self.model).values())
 
     def like_url(self, obj: Any) -> str:
-        gone = [SEARCH_VAR, ORDER_VAR, EXAMPLE_VAR, NEAREST_VAR, DEPTH_VAR]
-        return self.get_query_string({**dict.fromkeys(gone), LIKE_VAR: str(obj.pk)})
+        """More like this one alone."""
+        gone = dict.fromkeys([SEARCH_VAR, ORDER_VAR, *asked.OUR_VARS])
+        return self.get_query_string({**gone, asked.LIKE_VAR: str(obj.pk)})
+
+    def refined_url(self, obj: Any, *, like: bool) -> str:
+        """The same search, and towards this one or away from it."""
+        name, other = (asked.LIKE_VAR, asked.UNLIKE_VAR) if like else (asked.UNLIKE_VAR, asked.LIKE_VAR)
+        key = str(obj.pk)
+        opposite = [value for value in self.asked.terms[other] if value != key]
+        return self.get_query_string({name: [*self.asked.terms[name], key], other: opposite or None})
+
+    @property
+    def same_search(self) -> str:
+        return self.get_query_string()
 
 
-def _depth(value: str | None) -> int:
-    depth = int(value) if value and value.isdecimal() and len(value) < 6 else 0
-    return min(depth, MAX_DEPTH) or conf.DEPTH
+def _label(term: Example | models.Model, *, minus: bool) -> str:
+    if isinstance(term, Example):
+        return _("Not like this picture.") if minus else _("Nearest to this picture.")
+    return (_("Not like “%s”.") if minus else _("Most like “%s”.")) % term

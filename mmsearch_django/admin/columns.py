@@ -24,9 +24,10 @@ class Match:
 
     def __call__(self, obj: Any) -> SafeString:
         changelist = self.request.mmsearch_changelist  # type: ignore[attr-defined]
-        parts = [self._more(obj, changelist.like_url(obj))]
-        if changelist.ranked:
-            parts = [self._closeness(obj), self._why(obj), *parts]
+        if not changelist.ranked:
+            parts = [self._more(obj, changelist)]
+        else:
+            parts = [self._closeness(obj), self._why(obj), self._more(obj, changelist), self._refine(obj, changelist)]
         return format_html_join("", "{}", ((part,) for part in parts))
 
     @staticmethod
@@ -41,7 +42,25 @@ class Match:
         return format_html('<span class="mmsearch-why">{}</span>', format_html_join(" ", "<span>{} #{}</span>", legs))
 
     @staticmethod
-    def _more(obj: Any, url: str) -> SafeString | str:
-        if not any(state.status == "ready" for state in obj.mmsearch_states):
+    def _more(obj: Any, changelist: Any) -> SafeString | str:
+        if not _comparable(obj):
             return ""
-        return format_html('<a class="mmsearch-more" href="{}">{}</a>', url, _("More like this"))
+        return format_html('<a class="mmsearch-more" href="{}">{}</a>', changelist.like_url(obj), _("More like this"))
+
+    @staticmethod
+    def _refine(obj: Any, changelist: Any) -> SafeString | str:
+        """Towards this one, or away from it."""
+        if not _comparable(obj):
+            return ""
+        signs = (
+            ("+", _("and like this"), changelist.refined_url(obj, like=True)),
+            ("−", _("but not like this"), changelist.refined_url(obj, like=False)),
+        )
+        links = format_html_join(
+            "", '<a href="{2}" title="{1}" aria-label="{1}: {3}">{0}</a>', ((*sign, str(obj)) for sign in signs)
+        )
+        return format_html('<span class="mmsearch-refine">{}</span>', links)
+
+
+def _comparable(obj: Any) -> bool:
+    return any(state.status == "ready" for state in obj.mmsearch_states)

@@ -10,6 +10,7 @@ from mmsearch_django.exceptions import (
     FileTooLarge,
     MmsearchError,
     NotIndexed,
+    QueryError,
     TooManyPixels,
     UnreadableImage,
 )
@@ -30,4 +31,6 @@ def in_words(error: MmsearchError) -> str:
         if isinstance(error.__cause__, FileTooLarge | TooManyPixels):
             return _("The picture to search by is too large. Choose a smaller copy.")
         return _("This file is no picture that can be read. Choose a JPEG, PNG or WebP.")
+    if isinstance(error, QueryError) and error.argument == "crop":
+        return _("There is nothing in this frame. Draw a larger one.")
     return str(error)

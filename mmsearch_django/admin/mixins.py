@@ -14,7 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from mmsearch_django.admin.changelist import EXAMPLE_VAR, SearchChangeList
+from mmsearch_django.admin.asked import EXAMPLE_VAR, with_picture
+from mmsearch_django.admin.changelist import SearchChangeList
 from mmsearch_django.admin.columns import Match
 from mmsearch_django.admin.errors import in_words
 from mmsearch_django.exceptions import MmsearchError, QueryError
@@ -46,7 +47,7 @@ class SearchAdminMixin(Base):
     def media(self) -> Any:
         from django.forms import Media
 
-        return super().media + Media(css={"all": ["mmsearch/admin.css"]}, js=["mmsearch/admin.js"])
+        return super().media + Media(css={"all": ["mmsearch/admin.css"]}, js=["mmsearch/admin.js", "mmsearch/crop.js"])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[SearchChangeList]:
         return SearchChangeList
@@ -126,10 +127,11 @@ class SearchAdminMixin(Base):
             raise PermissionDenied
         if request.method != "POST":
             return self._kept_picture(request)
-        query = QueryDict(request.GET.urlencode(), mutable=True)
-        if upload := request.FILES.get("picture"):
+        query: QueryDict = request.GET
+        upload = request.FILES.get("picture")
+        if upload or "part_of" in request.POST:
             try:
-                query[EXAMPLE_VAR] = examples.key_of(examples.keep(self.model, upload))
+                query = with_picture(request.GET, self.model, request.POST, upload)
             except MmsearchError as error:
                 self.message_user(request, in_words(error), messages.ERROR)
         else:

@@ -103,7 +103,7 @@ class TestText:
         assert 'href="?depth=16&amp;o=1&amp;pk__gt=0&amp;q=thing">Show more' in text
         assert 'href="?depth=8&amp;pk__gt=0&amp;q=thing">Sort by relevance' in text
         assert 'href="?pk__gt=0">Clear search' in text
-        assert 'action="mmsearch-example/?pk__gt=0"' in text
+        assert 'action="mmsearch-example/?depth=8&amp;o=1&amp;pk__gt=0&amp;q=thing"' in text
 
     def test_nonsense_is_said_with_a_way_on(self, admin_client, assets):
         distant()

@@ -133,7 +133,7 @@ def test_search_by_a_picture_reload_and_more_like_this(admin, tmp_path):
     admin.set_input_files("#mmsearch-file", picture(tmp_path, "blue"))
     go(admin, lambda: admin.click("text=Search by picture"))
     assert titles(admin)[0] == "blue thing"
-    assert admin.locator(".mmsearch-asked img").evaluate("image => image.naturalWidth") == 64
+    assert admin.locator(".mmsearch-chips li > img").evaluate("image => image.naturalWidth") == 64
     admin.reload()
     assert titles(admin)[0] == "blue thing"
     go(admin, lambda: admin.get_by_role("link", name="More like this").first.click())
