@@ -1,6 +1,7 @@
 """A search as asked: its legs, each with one query vector. Everything that can be wrong with it is said here."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,21 @@ LEARNT = "learnt"
 
 
 @dataclass(frozen=True)
+class Share:
+    """How much of a query vector one kind of term is.
+
+    The vector is the sum of unit vectors over its length, so its similarity to anything is the sum of theirs over that
+    length: the similarities that calibrate them add up alike.
+    """
+
+    kind: Modality
+    size: float
+    """Number of such terms, divided by the length of the sum of all."""
+    shipped: Calibration | None = None
+    """Serves until the space has learnt its own."""
+
+
+@dataclass(frozen=True)
 class Leg:
     """One ranked retrieval: an embedding field and the vector to compare with."""
 
@@ -42,10 +58,8 @@ class Leg:
     """The query vector as halfvec text, of unit length."""
     dimensions: int
     weight: float
-    kind: Modality | None = None
-    """What the query is, and so which calibration of the space holds; None for a raw vector, which has none."""
-    calibration: Calibration | None = None
-    """Serves until the space has learnt its own."""
+    shares: tuple[Share, ...] = ()
+    """What the query vector is made of, and so which calibrations of the space hold; a raw vector has none."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,8 @@ def build(
     asked = _weighted(model, names, weights)
     limits = replace(_limits(depth, floor, min_closeness), keywords=keywords)
     if vector is not None:
-        return _finish({name: _raw_vector(field, vector) for name, (field, _) in asked.items()}, asked, {}, limits)
+        legs = [_leg(field, weight, _raw_vector(field, vector)) for field, weight in asked.values()]
+        return _finish(legs, limits)
     query = _embed(asked, plus, minus, limits)
     return replace(query, items=tuple(term.pk for term in (*plus, *minus) if isinstance(term, Item)))
 
@@ -166,41 +181,47 @@ def _weighted(model: type[models.Model], names: Sequence[str], weights: Mapping[
 
 
 def _embed(asked: Asked, plus: Sequence[Term | Item], minus: Sequence[Term | Item], limits: Limits) -> Query:
-    vectors: dict[str, Vectors] = {}
+    legs: list[Leg] = []
     away: dict[str, EmbedderUnavailable] = {}
-    for name, (field, _) in asked.items():
+    for name, (field, weight) in asked.items():
         try:
-            turned = _turned(field, plus, minus)
+            made = _towards(field, plus)
+            if made is not None:
+                legs.append(_leg(field, weight, _away_from(field, made[0], minus), made[1]))
         except EmbedderUnavailable as error:
             away[name] = error
-        else:
-            vectors |= {} if turned is None else {name: turned}
-    if not vectors:
+    if not legs:
         raise next(iter(away.values()), _not_indexed(asked, plus))
-    asked = {name: asked[name] for name in vectors}
-    kinds = {name: _kind(field, plus) for name, (field, _) in asked.items()}
-    return _finish(vectors, asked, kinds, limits, tuple(away))
+    return _finish(legs, limits, tuple(away))
 
 
-def _turned(field: EmbeddingField, plus: Sequence[Term | Item], minus: Sequence[Term | Item]) -> Vectors | None:
-    """Towards the mean of what is asked for, and away from each to avoid; None if there is nothing to ask by.
+def _towards(field: EmbeddingField, plus: Sequence[Term | Item]) -> tuple[Vectors, tuple[Share, ...]] | None:
+    """The mean direction of what is asked for, and what it is made of; None if there is nothing to ask by.
 
-    Rocchio's feedback in the vector space ("The SMART Retrieval System", 1971), with unit vectors and beta 1.
+    Rocchio's feedback in the vector space ("The SMART Retrieval System", 1971), over unit vectors.
     """
-    towards = [_unit(vector, field) for term in plus if (vector := term.vector(field)) is not None]
-    if not towards:
+    units: list[Vectors] = []
+    kinds: Counter[Modality] = Counter()
+    for term in plus:
+        vector = term.vector(field)
+        if vector is not None:
+            units.append(_unit(vector, field))
+            # An object's own vector is as near to others as what it was made of.
+            kinds[term.modality or field.source.modality] += 1
+    if not units:
         return None
-    turned = _unit(np.sum(towards, axis=0), field)
+    total = np.sum(units, axis=0)
+    direction, length = _unit(total, field), float(np.linalg.norm(total))
+    shipped = field.embedder.calibrations
+    shares = (Share(kind, n / length, shipped.get((kind, field.source.modality))) for kind, n in kinds.items())
+    return direction, tuple(shares)
+
+
+def _away_from(field: EmbeddingField, vector: Vectors, minus: Sequence[Term | Item]) -> Vectors:
     for term in minus:
-        if (vector := term.vector(field)) is not None:
-            turned = _unit(turned - AVOID * _unit(vector, field), field)
-    return turned
-
-
-def _kind(field: EmbeddingField, plus: Sequence[Term | Item]) -> Modality:
-    """Whose floor holds: a text brings the least similarity, then a picture, then an object's own vector."""
-    asked = {term.modality for term in plus}
-    return "text" if "text" in asked else "image" if "image" in asked else field.source.modality
+        if (other := term.vector(field)) is not None:
+            vector = _unit(vector - AVOID * _unit(other, field), field)
+    return vector
 
 
 def _not_indexed(asked: Asked, plus: Sequence[Term | Item]) -> NotIndexed:
@@ -244,26 +265,18 @@ def _limits(depth: Any, floor: Any, min_closeness: Any) -> Limits:
     return Limits(depth, floor == LEARNT, float(min_closeness))
 
 
-def _finish(
-    vectors: Mapping[str, Vectors],
-    asked: Asked,
-    kinds: Mapping[str, Modality],
-    limits: Limits,
-    degraded: tuple[str, ...] = (),
-) -> Query:
-    legs = tuple(_leg(field, weight, vectors[name], kinds.get(name)) for name, (field, weight) in asked.items())
-    return Query(legs, limits.depth, degraded, limits.floor, limits.min_closeness, limits.keywords)
+def _finish(legs: Sequence[Leg], limits: Limits, degraded: tuple[str, ...] = ()) -> Query:
+    return Query(tuple(legs), limits.depth, degraded, limits.floor, limits.min_closeness, limits.keywords)
 
 
-def _leg(field: EmbeddingField, weight: float, vector: Vectors, kind: Modality | None) -> Leg:
+def _leg(field: EmbeddingField, weight: float, vector: Vectors, shares: tuple[Share, ...] = ()) -> Leg:
     return Leg(
         name=field.name,
         space=(field.model._meta.label_lower, field.name),
         literal=literal(vector),
         dimensions=len(vector),
         weight=weight,
-        kind=kind,
-        calibration=field.embedder.calibrations.get((kind, field.source.modality)) if kind else None,
+        shares=shares,
     )
 
 

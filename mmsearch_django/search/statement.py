@@ -40,17 +40,33 @@ class Statement(legs.Legs):
         return f"WITH {', '.join(parts)} {tail}", (*params, *self.candidate_params, *word_params, *labels)
 
     def _spaces(self) -> tuple[str, tuple[Any, ...]]:
-        """Each leg's space and calibration: what the space has learnt for this kind of query, or the embedder ships."""
-        spaces, params = [], []
+        """Each leg's space and calibration: what the space has learnt for such queries, or the embedder ships.
+
+        A query of several kinds is calibrated as its vector was made, by their shares.
+        """
+        columns, joins = [], []
+        shares: list[Any] = []
+        labels: list[str] = []
         for number, leg, _ in self.legs:
-            spaces.append(
-                "(SELECT id FROM mmsearch_django_space WHERE model = %s AND field = %s)"
-                f" AS space{number}, coalesce((SELECT floors->%s FROM mmsearch_django_space"
-                f" WHERE model = %s AND field = %s), %s::jsonb) AS calibration{number}"
+            values = ", ".join(f"(%s::float8, coalesce(space{number}.floors->%s, %s::jsonb))" for _ in leg.shares)
+            sums = ", ".join(f"'{name}', sum(share * (at->>'{name}')::float8)" for name in ("zero", "floor", "one"))
+            mixed = (
+                f"(SELECT CASE WHEN bool_and(at IS NOT NULL) THEN jsonb_build_object({sums}) END"
+                f" FROM (VALUES {values}) AS part(share, at))"
             )
-            shipped = json.dumps(leg.calibration.as_dict()) if leg.calibration else None
-            params += [*leg.space, leg.kind or "", *leg.space, shipped]
-        return f"mm_spaces AS MATERIALIZED (SELECT {', '.join(spaces)})", tuple(params)
+            columns.append(
+                f"space{number}.id AS space{number}, {mixed if leg.shares else 'NULL::jsonb'} AS calibration{number}"
+            )
+            joins.append(
+                f"LEFT JOIN mmsearch_django_space AS space{number}"
+                f" ON space{number}.model = %s AND space{number}.field = %s"
+            )
+            for share in leg.shares:
+                shipped = json.dumps(share.shipped.as_dict()) if share.shipped else None
+                shares += [share.size, share.kind, shipped]
+            labels += leg.space
+        sql = f"SELECT {', '.join(columns)} FROM (VALUES (0)) AS always(one) {' '.join(joins)}"
+        return f"mm_spaces AS MATERIALIZED ({sql})", (*shares, *labels)
 
     def _close(self, number: int) -> str:
         """What the leg ranked, with closeness, and without what is below its floor."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from django.db import connection
+from PIL import Image
 
 from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.embedders.registry import embedders
@@ -156,3 +157,26 @@ def test_min_closeness(library):
 def test_bad_limits(options, message):
     with pytest.raises(QueryError, match=message):
         search(**options)
+
+
+def test_a_query_of_several_kinds_is_calibrated_as_its_vector_was_made(library):
+    picture = Image.new("RGB", (64, 48), "red")
+    text, image = (0.0, 0.1, 0.5), (0.2, 0.4, 0.9)
+    learnt = {kind: Calibration(*anchors).as_dict() for kind, anchors in {"text": text, "image": image}.items()}
+    Space.objects.filter(model="tests.asset", field="visual").update(floors=learnt)
+    [t], [p] = embedders["default"].embed_texts([TEXT], query=True), embedders["default"].embed_images([picture])
+    length = np.linalg.norm(t + 2 * p)
+    zero, floor, one = ((a + 2 * b) / length for a, b in zip(text, image, strict=True))
+    found = search(image=[picture, picture], fields=["visual"], floor=None)
+    for asset in found:
+        closeness = expected(asset.match["visual"]["similarity"], zero, floor, one)
+        assert asset.closeness == pytest.approx(closeness, abs=1e-3)
+    kept = {asset.pk for asset in found if asset.match["visual"]["similarity"] >= floor}
+    assert {asset.pk for asset in search(image=[picture, picture], fields=["visual"])} == kept
+
+
+def test_a_kind_that_is_not_calibrated_leaves_the_whole_without(library):
+    calibrate(visual=(0.0, 0.1, 0.5))
+    picture = Image.new("RGB", (64, 48), "red")
+    for asset in search(image=picture, fields=["visual"]):
+        assert asset.closeness == pytest.approx(max(asset.match["visual"]["similarity"], 0), abs=1e-3)
