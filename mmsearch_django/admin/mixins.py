@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control
 
 from mmsearch_django.admin.changelist import EXAMPLE_VAR, SearchChangeList
+from mmsearch_django.admin.judging import JudgingAdminMixin
 from mmsearch_django.exceptions import QueryError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import renewal
@@ -28,7 +29,7 @@ else:
     Base = object
 
 
-class SearchAdminMixin(Base):
+class SearchAdminMixin(JudgingAdminMixin, Base):
     """Put it before ``admin.ModelAdmin``. ``search_fields``, ``list_filter``, permissions and actions work as ever."""
 
     change_list_template = "admin/mmsearch/change_list.html"

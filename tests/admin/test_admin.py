@@ -209,6 +209,7 @@ class TestRows:
         """What the site's own filters and hierarchy ask comes on top, as everywhere in the admin."""
         monkeypatch.setattr(AssetAdmin, "list_filter", ["kind"])
         monkeypatch.setattr(AssetAdmin, "date_hierarchy", None)
+        monkeypatch.setattr(AssetAdmin, "mmsearch_judging", False)
         Asset.objects.bulk_create([Asset(title=f"asset {number}", category="x") for number in range(120)])
         index()
         for parameters in ({}, {"q": "asset 7"}, {"q": "asset", "nearest": "1", "depth": "200"}):
