@@ -1,5 +1,6 @@
-"""Our own tables: marks, states, spaces and examples. Vectors live in tables that embedding fields generate."""
+"""Our own tables: marks, states, spaces, examples and judgements. Vectors live in tables of embedding fields."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
@@ -101,3 +102,32 @@ class Example(models.Model):
 
     def __str__(self) -> str:
         return f"picture {self.digest[:12]}"
+
+
+class Judgement(models.Model):
+    """Whether one person finds an object relevant to a text that it was searched by. One each; the newest stays."""
+
+    class Grade(models.IntegerChoices):
+        NOT_RELEVANT = 0
+        RELEVANT = 1
+
+    model = models.CharField(max_length=200)
+    # As searches normalise it; unique by its digest, since a long text does not fit into an index.
+    text = models.TextField()
+    digest = models.CharField(max_length=64)
+    object_id = models.TextField()
+    grade = models.SmallIntegerField(choices=Grade)
+    # Null once the person is gone: several such rows are several people. Without a constraint in the database, because
+    # ours may be another one than that of the users.
+    judge = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_constraint=False
+    )
+    judged_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["model", "digest", "object_id", "judge"], name="mmsearch_judgement_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.object_id} for {self.text!r}: {self.get_grade_display()}"

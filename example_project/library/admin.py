@@ -11,6 +11,7 @@ class AssetAdmin(SearchAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["file", "title", "caption"]
     date_hierarchy = "created_at"
     filter_horizontal = ["collections", "tags"]
+    mmsearch_judging = True
 
 
 admin.site.register(Collection, search_fields=["name"])

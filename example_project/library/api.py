@@ -11,6 +11,7 @@ from example_project.library.importing import kind_of
 from example_project.library.models import Asset
 from mmsearch_django.indexing import status
 from mmsearch_django.rest_framework.filters import SearchFilter
+from mmsearch_django.rest_framework.judging import JudgeViewSetMixin
 from mmsearch_django.rest_framework.mixins import SearchViewSetMixin
 from mmsearch_django.rest_framework.serializers import MatchSerializer
 
@@ -56,6 +57,7 @@ class AssetDetailSerializer(AssetSerializer):
 
 class AssetViewSet(
     SearchViewSetMixin,
+    JudgeViewSetMixin,
     mixins.CreateModelMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,

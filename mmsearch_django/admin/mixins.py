@@ -18,6 +18,7 @@ from mmsearch_django.admin.asked import EXAMPLE_VAR, with_picture
 from mmsearch_django.admin.changelist import SearchChangeList
 from mmsearch_django.admin.columns import Match
 from mmsearch_django.admin.errors import in_words
+from mmsearch_django.admin.judging import JudgingAdminMixin
 from mmsearch_django.exceptions import MmsearchError, QueryError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import renewal
@@ -35,7 +36,7 @@ THUMBNAIL_SECONDS = 365 * 24 * 3600
 """For ever: the address changes with the file."""
 
 
-class SearchAdminMixin(Base):
+class SearchAdminMixin(JudgingAdminMixin, Base):
     """Put it before ``admin.ModelAdmin``. ``search_fields``, ``list_filter``, permissions and actions work as ever."""
 
     change_list_template = "admin/mmsearch/change_list.html"

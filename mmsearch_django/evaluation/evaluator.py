@@ -43,7 +43,7 @@ class Evaluator:
             raise JudgementError("No query has a relevant item: do the ids of queries and qrels agree?")
         self.qrels = {query: qrels[query] for query in self.queries}
         self.item_field = item_field
-        self.item = _item_reader(queryset.model, item_field)
+        self.item = item_reader(queryset.model, item_field)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -74,7 +74,8 @@ class Evaluator:
         )
 
 
-def _item_reader(model: type[models.Model], name: str) -> Callable[[Any], str]:
+def item_reader(model: type[models.Model], name: str) -> Callable[[Any], str]:
+    """What qrels call an item, from the value of the field. Raises JudgementError if there is no such field."""
     try:
         field = model._meta.pk if name == "pk" else model._meta.get_field(name)
     except FieldDoesNotExist:

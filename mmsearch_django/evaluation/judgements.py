@@ -4,7 +4,7 @@ Queries: one a line, ``id<TAB>text``. Qrels: one judgement a line, ``id 0 item g
 relevant.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mmsearch_django.exceptions import JudgementError
@@ -46,6 +46,25 @@ def read_qrels(path: Path) -> Qrels:
             raise JudgementError(f"{place}: item {item!r} of query {query!r} is judged twice.")
         qrels[query][item] = number
     return qrels
+
+
+def write_queries(path: Path, queries: Mapping[str, str], *, overwrite: bool = False) -> None:
+    """Raises JudgementError if the file is there already, or cannot be written."""
+    _write(path, [f"{query}\t{text}\n" for query, text in queries.items()], overwrite=overwrite)
+
+
+def write_qrels(path: Path, qrels: Qrels, *, overwrite: bool = False) -> None:
+    """Raises JudgementError if the file is there already, or cannot be written."""
+    lines = [f"{query} 0 {item} {grade}\n" for query, grades in qrels.items() for item, grade in grades.items()]
+    _write(path, lines, overwrite=overwrite)
+
+
+def _write(path: Path, lines: Iterable[str], *, overwrite: bool) -> None:
+    try:
+        with path.open("w" if overwrite else "x", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines)
+    except OSError as error:
+        raise JudgementError(f"{path} cannot be written: {error}") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:

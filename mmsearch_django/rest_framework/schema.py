@@ -6,6 +6,7 @@ from drf_spectacular.extensions import OpenApiSerializerFieldExtension, OpenApiV
 from drf_spectacular.plumbing import ResolvedComponent, get_doc
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from mmsearch_django.rest_framework.judging import JudgementSerializer, JudgeViewSetMixin
 from mmsearch_django.rest_framework.mixins import SearchViewSetMixin
 from mmsearch_django.rest_framework.serializers import PictureSearch, ReportSerializer, TextSearch
 
@@ -75,8 +76,14 @@ class SearchViewSetExtension(OpenApiViewExtension):  # type: ignore[no-untyped-c
 
     def view_replacement(self) -> Any:
         view: Any = self.target
-        schema = type("SearchSchema", (SearchSchemaMixin, type(view.schema)), {})
+        # A viewset with both mixins matches one extension only.
+        ours = [schema for mixin, schema in SCHEMAS.items() if issubclass(view, mixin)]
+        schema = type("SearchSchema", (*ours, type(view.schema)), {})
         return type(view.__name__, (view,), {"schema": schema()})
+
+
+class JudgeViewSetExtension(SearchViewSetExtension):  # type: ignore[no-untyped-call]
+    target_class = "mmsearch_django.rest_framework.judging.JudgeViewSetMixin"
 
 
 class PictureFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
@@ -172,6 +179,30 @@ class SearchSchemaMixin(Base):
             "allOf": [report, {"type": "object", "properties": MESSAGE}],
             "description": "How the search was answered; left out where nothing was searched for.",
         }
+
+
+class JudgeSchemaMixin(Base):
+    """Adds what ``judge/`` takes and answers."""
+
+    def get_operation_id(self) -> str:
+        name = super().get_operation_id()
+        return name.rpartition("_")[0] if self.view.action == "judge" else name
+
+    def get_description(self) -> str:  # type: ignore[override]
+        description = super().get_description()
+        return "" if description == get_doc(JudgeViewSetMixin) else description
+
+    def get_request_serializer(self) -> Any:
+        return JudgementSerializer if self.view.action == "judge" else super().get_request_serializer()
+
+    def get_response_serializers(self) -> Any:
+        if self.view.action != "judge":
+            return super().get_response_serializers()
+        return {200: JudgementSerializer, **{code: _error(code) for code in (400, 404)}}
+
+
+SCHEMAS: dict[type, type] = {SearchViewSetMixin: SearchSchemaMixin, JudgeViewSetMixin: JudgeSchemaMixin}
+"""By mixin of a viewset what describes it."""
 
 
 def _row_serializer(view: Any) -> Any:

@@ -254,6 +254,7 @@ class TestRows:
         """What the site's own filters and hierarchy ask comes on top, as everywhere in the admin."""
         monkeypatch.setattr(AssetAdmin, "list_filter", ["kind"])
         monkeypatch.setattr(AssetAdmin, "date_hierarchy", None)
+        monkeypatch.setattr(AssetAdmin, "mmsearch_judging", False)
         Asset.objects.bulk_create([Asset(title=f"asset {number}", category="x") for number in range(120)])
         index()
         like = {"like": Asset.objects.first().pk, "nearest": "1", "depth": "200"}

@@ -12,7 +12,7 @@ from PIL import Image
 from example_project.library.models import Asset
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import target
-from mmsearch_django.models import Space, State
+from mmsearch_django.models import Judgement, Space, State
 from tests.indexing.conftest import embed_all
 from tests.indexing.processes import wait_for
 from tests.policy import POLICY
@@ -178,6 +178,20 @@ def test_a_failed_asset_is_tried_again(admin):
     index()
     admin.goto("/admin/library/asset/?indexing=failed")
     assert titles(admin) == []
+
+
+def test_what_was_found_is_judged(admin):
+    search(admin, "green.png")
+    row = admin.locator("#result_list tbody tr", has_text="green thing")
+    go(admin, lambda: row.get_by_role("button", name="not relevant").click())
+    assert "?q=green.png" in admin.url
+    assert Judgement.objects.get().grade == 0
+    row.get_by_role("button", name="not relevant", pressed=True).wait_for()
+    go(admin, lambda: row.get_by_role("button", name="relevant", exact=True).click())
+    assert Judgement.objects.get().grade == 1
+    go(admin, lambda: row.get_by_role("button", name="relevant", exact=True, pressed=True).click())
+    assert admin.get_by_role("button", pressed=True).count() == 0
+    assert not Judgement.objects.exists()
 
 
 def test_the_plain_page(page, tmp_path):

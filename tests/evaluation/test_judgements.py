@@ -1,6 +1,6 @@
 import pytest
 
-from mmsearch_django.evaluation.judgements import read_qrels, read_queries
+from mmsearch_django.evaluation.judgements import read_qrels, read_queries, write_qrels, write_queries
 from mmsearch_django.exceptions import JudgementError
 
 
@@ -45,3 +45,21 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "latin").write_bytes(b"1\tcaf\xe9\n")
     with pytest.raises(JudgementError, match="cannot be read"):
         read_queries(tmp_path / "latin")
+
+
+def test_what_is_written_is_what_is_read(tmp_path):
+    queries = {"1": "a cat, asleep", "2": "caf\xe9"}
+    qrels = {"1": {"IMG 22 (b).jpg": 1, "caf\xe9\u2028.jpg": 0}, "2": {"a": -1}}
+    write_queries(tmp_path / "queries", queries)
+    write_qrels(tmp_path / "qrels", qrels)
+    assert read_queries(tmp_path / "queries") == queries
+    assert read_qrels(tmp_path / "qrels") == qrels
+
+
+def test_a_file_is_overwritten_only_if_asked_to(tmp_path):
+    path = written(tmp_path, "1 0 a 1\n")
+    with pytest.raises(JudgementError, match="judged cannot be written"):
+        write_qrels(path, {"1": {"b": 1}})
+    assert read_qrels(path) == {"1": {"a": 1}}
+    write_qrels(path, {"1": {"b": 1}}, overwrite=True)
+    assert read_qrels(path) == {"1": {"b": 1}}

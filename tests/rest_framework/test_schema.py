@@ -2,7 +2,11 @@ import pytest
 from django.core.management import call_command
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
+from rest_framework.routers import SimpleRouter
+from rest_framework.viewsets import ModelViewSet
 
+from example_project.library.models import Asset
+from mmsearch_django.rest_framework.judging import JudgeViewSetMixin
 from tests.rest_framework import urls
 
 
@@ -87,3 +91,24 @@ def test_the_sites_own_operations_stay_as_they_are(schema):
     operation, answer = of(schema, "assets_retrieve")
     assert answer["schema"]["$ref"].endswith("/Asset")
     assert operation.get("description", "") == ""
+
+
+@pytest.mark.parametrize("bases", [(JudgeViewSetMixin, urls.AssetViewSet), (JudgeViewSetMixin, ModelViewSet)])
+def test_judgements_are_described_with_search_and_without(bases):
+    view = type("Judged", bases, {"queryset": Asset.objects.all(), "serializer_class": urls.AssetSerializer})
+    router = SimpleRouter()
+    router.register("assets", view, basename="asset")
+    described = SchemaGenerator(patterns=router.urls).get_schema(public=True)
+    validate_schema(described)
+    operation, answer = of(described, "judge")
+    [(media, body)] = operation["requestBody"]["content"].items()
+    assert media == "application/json"
+    assert body["schema"]["$ref"].endswith("/JudgementRequest")
+    said = described["components"]["schemas"][answer["schema"]["$ref"].rpartition("/")[2]]
+    assert said["required"] == ["relevant", "text"]
+    assert said["properties"]["relevant"]["nullable"]
+    assert {"200", "400", "404"} == set(operation["responses"])
+    assert "take" in operation["description"]
+    found = of(described, "root_list")[1]["schema"]["$ref"]
+    report = "report" in described["components"]["schemas"][found.rpartition("/")[2]]["properties"]
+    assert report == issubclass(view, urls.AssetViewSet)
