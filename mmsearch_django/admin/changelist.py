@@ -9,7 +9,8 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, Cha
 from django.db import models
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from mmsearch_django.admin.errors import in_words
 from mmsearch_django.conf import conf
@@ -27,7 +28,9 @@ LIKE_VAR = "like"
 MEANING_VAR = "meaning"
 NEAREST_VAR = "nearest"
 DEPTH_VAR = "depth"
-OUR_VARS = (EXAMPLE_VAR, LIKE_VAR, MEANING_VAR, NEAREST_VAR, DEPTH_VAR)
+SEARCH_VARS = (EXAMPLE_VAR, LIKE_VAR, MEANING_VAR, NEAREST_VAR, DEPTH_VAR)
+VIEW_VAR = "view"
+VIEWS = {"list": _("List"), "grid": _("Grid")}
 
 
 @dataclass
@@ -53,9 +56,11 @@ class Asked:
 class SearchChangeList(ChangeList):
     """Ranks by meaning what Django has filtered. Without a question it is Django's own list."""
 
+    model_admin: Any
+
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found: dict[str, Any] = super().get_filters_params(params)
-        return {name: value for name, value in found.items() if name not in OUR_VARS}
+        return {name: value for name, value in found.items() if name not in (*SEARCH_VARS, VIEW_VAR)}
 
     @cached_property
     def asked(self) -> Asked:
@@ -72,7 +77,7 @@ class SearchChangeList(ChangeList):
             if LIKE_VAR in get:
                 asked.like = self.model_admin.get_object(self.request, get[LIKE_VAR])
                 if asked.like is None:
-                    asked.errors.append(_("What to find more of does not exist, or is not for you to see."))
+                    asked.errors.append(gettext("What to find more of does not exist, or is not for you to see."))
         except QueryError as error:
             asked.errors.append(in_words(error))
         return asked
@@ -149,6 +154,29 @@ class SearchChangeList(ChangeList):
     def sorted_by_column(self) -> bool:
         return ORDER_VAR in self.params
 
+    # How it is shown
+
+    @property
+    def view(self) -> str:
+        """``list`` or ``grid``. The grid is the same table, laid out as cards: so all that works on its rows does."""
+        if not self.shows_pictures:
+            return "list"
+        asked = self.request.GET.get(VIEW_VAR)
+        return str(asked if asked in VIEWS else self.model_admin.mmsearch_view)
+
+    @property
+    def shows_pictures(self) -> bool:
+        return self.model_admin.thumbnail_field is not None
+
+    @property
+    def views(self) -> list[tuple[str, str, bool]]:
+        """Label, address and whether it is the current one."""
+        page = {PAGE_VAR: str(self.page_num)} if self.page_num > 1 else {}
+        return [
+            (str(label), self.get_query_string({VIEW_VAR: name, **page}), name == self.view)
+            for name, label in VIEWS.items()
+        ]
+
     # Addresses. Parameters are taken out by setting them to None: ``remove=`` takes all that begin alike, and with "o"
     # and "p" a site's filters by owner and project.
 
@@ -163,7 +191,7 @@ class SearchChangeList(ChangeList):
     @property
     def without_search(self) -> str:
         """The list under the same filters."""
-        return self.get_query_string(dict.fromkeys([SEARCH_VAR, ORDER_VAR, *OUR_VARS]))
+        return self.get_query_string(dict.fromkeys([SEARCH_VAR, ORDER_VAR, *SEARCH_VARS]))
 
     @property
     def more_url(self) -> str | None:
@@ -180,8 +208,7 @@ class SearchChangeList(ChangeList):
 
     @property
     def like_picture(self) -> SafeString | str:
-        admin: Any = self.model_admin
-        picture: SafeString | str = admin.mmsearch_picture(self.asked.like)
+        picture: SafeString | str = self.model_admin.mmsearch_picture(self.asked.like)
         return picture
 
     @property
@@ -198,6 +225,13 @@ class SearchChangeList(ChangeList):
     def like_url(self, obj: Any) -> str:
         gone = [SEARCH_VAR, ORDER_VAR, EXAMPLE_VAR, NEAREST_VAR, DEPTH_VAR]
         return self.get_query_string({**dict.fromkeys(gone), LIKE_VAR: str(obj.pk)})
+
+
+def searching(base: type[ChangeList]) -> type[SearchChangeList]:
+    """Django's change list, or a theme's, made to search."""
+    if issubclass(base, SearchChangeList):
+        return base
+    return SearchChangeList if base is ChangeList else type("SearchChangeList", (SearchChangeList, base), {})
 
 
 def _depth(value: str | None) -> int:
