@@ -27,6 +27,8 @@ def main(address: str) -> None:
         page.fill("#id_password", LOGIN)
         page.click("input[type=submit]")
         keep(page, "admin")
+        page.click(".mmsearch-views >> text=Grid")
+        keep(page, "grid")
         browser.close()
 
 

@@ -10,7 +10,8 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from mmsearch_django.admin import asked
 from mmsearch_django.admin.asked import Asked
@@ -22,6 +23,9 @@ from mmsearch_django.models import Example
 from mmsearch_django.queryset import report, search
 from mmsearch_django.search.query import MAX_DEPTH
 from mmsearch_django.search.report import Report
+
+VIEW_VAR = "view"
+VIEWS = {"list": _("List"), "grid": _("Grid")}
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,11 @@ class Chip:
 class SearchChangeList(ChangeList):
     """Ranks by meaning what Django has filtered. Without a question it is Django's own list."""
 
+    model_admin: Any
+
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found: dict[str, Any] = super().get_filters_params(params)
-        return {name: value for name, value in found.items() if name not in asked.OUR_VARS}
+        return {name: value for name, value in found.items() if name not in (*asked.OUR_VARS, VIEW_VAR)}
 
     @cached_property
     def asked(self) -> Asked:
@@ -112,6 +118,29 @@ class SearchChangeList(ChangeList):
     def sorted_by_column(self) -> bool:
         return ORDER_VAR in self.params
 
+    # How it is shown
+
+    @property
+    def view(self) -> str:
+        """``list`` or ``grid``. The grid is the same table, laid out as cards: so all that works on its rows does."""
+        if not self.shows_pictures:
+            return "list"
+        asked = self.request.GET.get(VIEW_VAR)
+        return str(asked if asked in VIEWS else self.model_admin.mmsearch_view)
+
+    @property
+    def shows_pictures(self) -> bool:
+        return self.model_admin.thumbnail_field is not None
+
+    @property
+    def views(self) -> list[tuple[str, str, bool]]:
+        """Label, address and whether it is the current one."""
+        page = {PAGE_VAR: str(self.page_num)} if self.page_num > 1 else {}
+        return [
+            (str(label), self.get_query_string({VIEW_VAR: name, **page}), name == self.view)
+            for name, label in VIEWS.items()
+        ]
+
     # Addresses. Parameters are taken out by setting them to None: ``remove=`` takes all that begin alike, and with "o"
     # and "p" a site's filters by owner and project.
 
@@ -156,8 +185,7 @@ class SearchChangeList(ChangeList):
 
     def _picture(self, term: Example | models.Model, value: str) -> SafeString | str:
         if not isinstance(term, Example):
-            admin: Any = self.model_admin
-            picture: SafeString | str = admin.mmsearch_picture(term)
+            picture: SafeString | str = self.model_admin.mmsearch_picture(term)
             return picture
         address = f"mmsearch-example/?{urlencode({asked.EXAMPLE_VAR: value})}"
         return format_html('<img src="{}" alt="{}">', address, _("the picture that is searched by"))
@@ -190,7 +218,14 @@ class SearchChangeList(ChangeList):
         return self.get_query_string()
 
 
+def searching(base: type[ChangeList]) -> type[SearchChangeList]:
+    """Django's change list, or a theme's, made to search."""
+    if issubclass(base, SearchChangeList):
+        return base
+    return SearchChangeList if base is ChangeList else type("SearchChangeList", (SearchChangeList, base), {})
+
+
 def _label(term: Example | models.Model, *, minus: bool) -> str:
     if isinstance(term, Example):
-        return _("Not like this picture.") if minus else _("Nearest to this picture.")
-    return (_("Not like “%s”.") if minus else _("Most like “%s”.")) % term
+        return gettext("Not like this picture.") if minus else gettext("Nearest to this picture.")
+    return (gettext("Not like “%s”.") if minus else gettext("Most like “%s”.")) % term

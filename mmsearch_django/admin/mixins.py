@@ -1,6 +1,6 @@
 """What a ModelAdmin gains: one box that finds by meaning and by words, pictures to search by, and the state of rows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from mmsearch_django.admin.asked import EXAMPLE_VAR, with_picture
-from mmsearch_django.admin.changelist import SearchChangeList
+from mmsearch_django.admin.changelist import SearchChangeList, searching
 from mmsearch_django.admin.columns import Match
 from mmsearch_django.admin.errors import in_words
 from mmsearch_django.admin.judging import JudgingAdminMixin
@@ -43,6 +43,8 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
     actions = ["retry_indexing"]
     mmsearch_thumbnail: str | None = None
     """The file field that pictures are shown of; None takes the one of the first picture field, "" shows none."""
+    mmsearch_view: Literal["list", "grid"] = "list"
+    """How the list is shown to those who have not chosen."""
 
     @property
     def media(self) -> Any:
@@ -51,7 +53,7 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
         return super().media + Media(css={"all": ["mmsearch/admin.css"]}, js=["mmsearch/admin.js", "mmsearch/crop.js"])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[SearchChangeList]:
-        return SearchChangeList
+        return searching(super().get_changelist(request, **kwargs))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
@@ -70,7 +72,7 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
     @property
     def thumbnail_field(self) -> str | None:
         if self.mmsearch_thumbnail is not None:
-            return self.mmsearch_thumbnail
+            return self.mmsearch_thumbnail or None
         pictures = (f for f in embedding_fields(self.model).values() if f.source.modality == "image")
         return next((f.source.columns(f.model)[0].name for f in pictures), None)
 
@@ -85,7 +87,7 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
             str(obj),
         )
 
-    @admin.display(description=_("indexed"))
+    @admin.display(description=_("state"))
     def mmsearch_state(self, obj: Any) -> SafeString | str:
         states = getattr(obj, "mmsearch_states", [])
         if failed := [state for state in states if state.status == "failed"]:
@@ -95,7 +97,7 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
             return format_html('<span class="mmsearch-failed"><b>{}</b>{}</span>', _("failed"), reasons)
         if any(state.status == "pending" for state in states):
             return format_html('<span class="mmsearch-waiting">{}</span>', _("waiting"))
-        return str(_("yes") if any(state.status == "ready" for state in states) else _("skipped"))
+        return str(_("indexed") if any(state.status == "ready" for state in states) else _("skipped"))
 
     # Actions
 

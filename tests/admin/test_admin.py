@@ -213,6 +213,7 @@ class TestRows:
         )
         Asset.objects.create(title="new")
         text = get(admin_client).text
+        assert text.count(">indexed<") == 2
         assert '<b>failed</b> <span title="visual: CorruptFile">It is cut short.</span>' in text
         assert text.count(">waiting<") == 1
         assert titles(get(admin_client, indexing="failed")) == ["red thing"]
@@ -258,13 +259,44 @@ class TestRows:
         Asset.objects.bulk_create([Asset(title=f"asset {number}", category="x") for number in range(120)])
         index()
         like = {"like": Asset.objects.first().pk, "nearest": "1", "depth": "200"}
-        for parameters in ({}, {"q": "asset 7"}, like, {"q": "asset", "nearest": "1", "depth": "200"}):
+        wide = {"q": "asset", "nearest": "1", "depth": "200"}
+        for parameters in ({}, {"q": "asset 7"}, like, wide, {**wide, "view": "grid"}):
             with CaptureQueriesContext(connection) as statements:
                 response = get(admin_client, **parameters)
             assert len(titles(response)) == 100
             assert len(statements) <= 8
         searches = [statement for statement in statements if "mm_candidates" in statement["sql"]]
         assert len(searches) == 1
+
+
+class TestViews:
+    def test_the_grid_is_kept_wherever_one_goes(self, admin_client, assets):
+        Asset.objects.bulk_create([Asset(title=f"asset {number}", category="x") for number in range(120)])
+        index()
+        response = get(
+            admin_client, q="thing", nearest="1", view="grid", kind__exact="other", depth="110", o="1", p="2"
+        )
+        assert "mmsearch-grid" in response.text
+        links = [html.unescape(link) for link in re.findall(r'(?:href|action)="([^"]*\?[^"]*)"', response.text)]
+        listed = [link for link in links if link.startswith(("?", "mmsearch-example/"))]
+        assert len(listed) > 30
+        other = "?depth=110&kind__exact=other&nearest=1&o=1&p=2&q=thing&view=list"
+        assert [link for link in listed if "view=grid" not in link] == [other]
+        assert '<input type="hidden" name="view" value="grid">' in response.text
+        assert "view%3Dgrid" in next(link for link in links if "/change/" in link)
+
+    def test_the_site_chooses_what_comes_first(self, admin_client, assets, monkeypatch):
+        assert "mmsearch-grid" not in get(admin_client, view="other").text
+        monkeypatch.setattr(AssetAdmin, "mmsearch_view", "grid", raising=False)
+        assert "mmsearch-grid" in get(admin_client).text
+        assert "mmsearch-grid" not in get(admin_client, view="list").text
+
+    def test_without_pictures_there_is_a_list_alone(self, admin_client, assets, monkeypatch):
+        monkeypatch.setattr(AssetAdmin, "mmsearch_thumbnail", "", raising=False)
+        text = get(admin_client, view="grid").text
+        assert "mmsearch-grid" not in text
+        assert "mmsearch-views" not in text
+        assert "mmsearch-picture" not in text.replace('id="mmsearch-picture"', "")
 
 
 class TestPermissions:

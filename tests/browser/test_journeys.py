@@ -1,110 +1,15 @@
 """What people do, in a real browser: the admin, and the plain page."""
 
 import re
-import shutil
-from io import BytesIO
 
 import pytest
-from django.core.files.base import ContentFile
-from django.db import connection, connections
-from PIL import Image
 
 from example_project.library.models import Asset
-from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Judgement, Space, State
-from tests.indexing.conftest import embed_all
-from tests.indexing.processes import wait_for
+from tests.browser.conftest import go, index, picture, search, titles
 from tests.policy import POLICY
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.django_db(transaction=True),
-]
-
-
-@pytest.fixture
-def library(settings, tmp_path):
-    settings.MEDIA_ROOT = tmp_path / "media"
-    for colour in ("red", "green", "blue"):
-        asset = Asset(title=f"{colour} thing", kind="image", category=colour)
-        asset.file.save(f"{colour}.png", ContentFile(picture(tmp_path, colour).read_bytes()))
-    Asset.objects.bulk_create([Asset(title=f"note {number}") for number in range(110)])
-    index()
-
-
-def picture(folder, colour):
-    data = BytesIO()
-    Image.new("RGB", (64, 48), colour).save(data, "PNG")
-    path = folder / f"search-{colour}.png"
-    path.write_bytes(data.getvalue())
-    return path
-
-
-def index():
-    for field in embedding_fields(Asset).values():
-        embed_all(target(field))
-
-
-@pytest.fixture
-def page(library, live_server, monkeypatch):
-    """A page of a browser; nothing may break the policy or fail to load."""
-    # The browser's driver runs an event loop in this thread, which Django takes for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(base_url=live_server.url)
-        troubles = []
-        page.on(
-            "console", lambda said: troubles.append((said.text, said.location["url"])) if said.type == "error" else 0
-        )
-        page.on("pageerror", lambda error: troubles.append((str(error), "")))
-        yield page
-        page.wait_for_load_state("networkidle")
-        connections.close_all()  # Those of the driver's event loop are others than the test's own.
-        browser.close()
-    wait_for(alone)
-    errors = [trouble for trouble in troubles if trouble[0] == "error"]
-    assert [error for error in errors if not error[2].endswith("/favicon.ico")] == []
-
-
-def alone():
-    """Whether the server's threads, which end with the browser's connections, have left the database."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
-        return cursor.fetchone()[0] == 0
-
-
-@pytest.fixture
-def admin(page, admin_user):
-    page.goto("/admin/login/?next=/admin/library/asset/")
-    page.fill("#id_username", "admin")
-    page.fill("#id_password", "password")
-    go(page, lambda: page.click("input[type=submit]"))
-    return page
-
-
-def go(page, action):
-    """Do what leads to another page, and wait for it."""
-    with page.expect_navigation():
-        action()
-
-
-def search(page, text, box="#searchbar"):
-    page.fill(box, text)
-    go(page, lambda: page.press(box, "Enter"))
-
-
-def titles(page):
-    return page.locator(".field-title, th.field-title").all_inner_texts()
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_type_filter_sort_and_page(admin):
@@ -192,6 +97,43 @@ def test_what_was_found_is_judged(admin):
     go(admin, lambda: row.get_by_role("button", name="relevant", exact=True, pressed=True).click())
     assert admin.get_by_role("button", pressed=True).count() == 0
     assert not Judgement.objects.exists()
+
+
+def test_the_grid(admin):
+    go(admin, lambda: admin.get_by_role("link", name="Grid", exact=True).click())
+    search(admin, "note")
+    cards = admin.locator("#result_list tbody tr")
+    first, second = cards.nth(0).bounding_box(), cards.nth(1).bounding_box()
+    assert first["y"] == second["y"]
+    assert first["x"] + first["width"] < second["x"]
+    for number in (0, 1):
+        cards.nth(number).locator(".action-select").check()
+    assert "2 of 100 selected" in admin.content()
+    admin.select_option("select[name=action]", "retry_indexing")
+    go(admin, lambda: admin.click("button[name=index]"))
+    assert "2 items will be indexed again." in admin.content()
+    go(admin, lambda: admin.locator(".paginator a", has_text=re.compile("^2$")).first.click())
+    assert admin.locator("body.mmsearch-grid").count() == 1
+    search(admin, "green.png")
+    picture = admin.locator(".field-mmsearch_match", has_text="keywords #1").locator("xpath=..").locator("img")
+    assert picture.get_attribute("alt") == "green thing"
+    go(admin, lambda: admin.mouse.click(*middle(picture)))
+    assert admin.input_value("#id_title") == "green thing"
+    go(admin, lambda: admin.click("input[name=_save]"))
+    assert admin.locator("body.mmsearch-grid").count() == 1
+
+
+def middle(element):
+    box = element.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_nothing_is_wider_than_a_phone(admin):
+    admin.set_viewport_size({"width": 390, "height": 844})
+    search(admin, "note")
+    go(admin, lambda: admin.get_by_role("link", name="Grid", exact=True).click())
+    assert admin.evaluate("document.documentElement.scrollWidth") <= 390
+    assert admin.locator("#result_list tbody tr").nth(1).bounding_box()["x"] > 190
 
 
 def test_the_plain_page(page, tmp_path):

@@ -5,6 +5,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const form = document.getElementById("mmsearch-picture");
   if (!form) return;
   const field = form.querySelector("input[type=file]");
+  field.hasChangeListener = true; // Else django-unfold takes it for a widget of its own.
 
   const send = (file) => {
     const chosen = new DataTransfer();
