@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from example_project.library.forms import PictureForm, SearchForm
 from example_project.library.models import Asset
-from mmsearch_django.exceptions import EmbedderError, MmsearchError, QueryError
+from mmsearch_django.exceptions import EmbedderError, ExampleGone, MmsearchError, QueryError
 from mmsearch_django.media import thumbnails
 from mmsearch_django.search import examples
 
@@ -58,6 +58,17 @@ def thumbnail(request: HttpRequest, pk: int, version: str) -> HttpResponse:
     if data is None:
         return redirect(static("library/no-picture.svg"))
     return HttpResponse(data, content_type="image/webp")
+
+
+@require_safe
+@cache_control(private=True, max_age=3600)
+def example(request: HttpRequest, key: str) -> HttpResponse:
+    """What a picture or sketch that is searched by looks like. Only its signed key finds it."""
+    try:
+        kept = examples.find(key)
+    except ExampleGone as error:
+        raise Http404(str(error)) from error
+    return HttpResponse(bytes(kept.picture), content_type="image/webp")
 
 
 @require_safe

@@ -1,8 +1,10 @@
+import re
 from io import BytesIO
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 from PIL import Image
 
 from example_project.library.models import Asset, Collection, Tag
@@ -11,7 +13,8 @@ from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import EmbedderUnavailable
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import target
-from mmsearch_django.models import Space
+from mmsearch_django.models import Example, Space
+from mmsearch_django.search import examples
 from tests.indexing.conftest import embed_all
 
 pytestmark = pytest.mark.django_db
@@ -170,6 +173,23 @@ class TestThumbnails:
         asset.file.save("broken.png", ContentFile(b"\x89PNG\r\n\x1a\n broken"))
         response = client.get(f"/thumbnails/{asset.pk}/{asset.thumbnail_version}")
         assert response.url.endswith("no-picture.svg")
+
+
+class TestExamples:
+    def test_who_has_the_key_sees_what_is_searched_by(self, client, assets):
+        found = client.get(upload(client, encoded("red")).url)
+        address = re.search(r'<img class="asked" src="([^"]+)"', found.text)[1]
+        response = client.get(address)
+        assert response.headers["Content-Type"] == "image/webp"
+        assert "private" in response.headers["Cache-Control"]
+        assert Image.open(BytesIO(response.content)).size == (64, 48)
+
+    def test_nobody_else_does(self, client, assets):
+        kept = examples.keep(Asset, encoded("red"))
+        for key in (str(kept.pk), f"{kept.pk}:forged", examples.key_of(kept)[1:]):
+            assert client.get(f"/examples/{key}").status_code == 404
+        Example.objects.update(expires_at=timezone.now())
+        assert client.get(f"/examples/{examples.key_of(kept)}").status_code == 404
 
 
 class TestOriginals:

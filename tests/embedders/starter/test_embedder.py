@@ -1,10 +1,8 @@
-import csv
 import json
 import random
 import subprocess
 import sys
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,13 +16,7 @@ from mmsearch_django.indexing import floors
 from mmsearch_django.indexing.background import nonsense, sensible
 from mmsearch_django.media.images import decode
 
-DEMO_MEDIA = Path(__file__).parents[3] / "example_project" / "demo_media"
 TEXTS = list(CAPTIONS.values())
-
-
-@pytest.fixture(scope="module")
-def starter():
-    return StarterEmbedder("starter")
 
 
 @pytest.fixture(scope="module")
@@ -149,17 +141,6 @@ class TestVectors:
         other = StarterEmbedder("two", options={"threads": 2})
         assert np.allclose(other.embed_texts(TEXTS), starter.embed_texts(TEXTS), atol=1e-5)
         assert np.allclose(other.embed_images(pictures), starter.embed_images(pictures), atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def rows():
-    with (DEMO_MEDIA / "metadata.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def vectors(starter, rows):
-    return starter.embed_images([decode((DEMO_MEDIA / row["file"]).read_bytes()) for row in rows])
 
 
 class TestDemoMedia:
