@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,9 +97,12 @@ class Server:
             fcntl.flock(self.users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        if self.pid is not None:
-            self._run("pg_ctl", "-D", str(self.folder), "-m", "fast", "stop")
-        fcntl.flock(self.users, fcntl.LOCK_UN)
+        try:
+            if self.pid is not None:
+                self._give(self.folder)  # Others may have closed the way to it since.
+                self._run("pg_ctl", "-D", str(self.folder), "-m", "fast", "stop")
+        finally:
+            fcntl.flock(self.users, fcntl.LOCK_UN)
 
     # Starting
 
@@ -175,7 +179,9 @@ def keep(folder: Path, pid: int) -> None:
     server = Server(folder)
     while server.pid == pid:
         time.sleep(KEEPER_SECONDS)
-        server.stop_if_unused()
+        # What fails now (a full disk, say) may not the next time; and nobody else would stop it.
+        with suppress(RuntimeError):
+            server.stop_if_unused()
 
 
 if __name__ == "__main__":
