@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from example_project.library.admin import AssetAdmin
 from example_project.library.api import AssetViewSet
 from example_project.library.models import Asset, Tag
-from tests.rest_framework.conftest import encoded, index, picture
+from tests.colours import encoded, index, picture
 
 pytestmark = pytest.mark.django_db
 COLOURS = ["red", "green", "blue", "grey", "pink", "cyan", "gold", "navy"]

@@ -2,67 +2,22 @@
 
 import html
 import re
-from io import BytesIO
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from PIL import Image
 
 from example_project.library.admin import AssetAdmin
 from example_project.library.models import Asset
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import EmbedderUnavailable
-from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Example, Mark, Space, State
-from tests.indexing.conftest import embed_all
+from tests.admin.conftest import URL, distant, get, titles
+from tests.colours import encoded, index
 
 pytestmark = pytest.mark.django_db
-URL = "/admin/library/asset/"
-
-
-@pytest.fixture(autouse=True)
-def _media(settings, tmp_path):
-    settings.MEDIA_ROOT = tmp_path
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": tmp_path}}
-
-
-def encoded(colour):
-    data = BytesIO()
-    Image.new("RGB", (64, 48), colour).save(data, "PNG")
-    return data.getvalue()
-
-
-def index():
-    for field in embedding_fields(Asset).values():
-        embed_all(target(field))
-
-
-@pytest.fixture
-def assets():
-    made = [Asset(title=f"{colour} thing", kind="image", category=colour) for colour in ("red", "green", "blue")]
-    for asset in made:
-        asset.file.save(f"{asset.category}.png", ContentFile(encoded(asset.category)))
-    index()
-    return {asset.category: asset for asset in made}
-
-
-def get(client, status=200, **parameters):
-    response = client.get(URL, parameters)
-    assert response.status_code == status
-    return response
-
-
-def titles(response):
-    return [asset.title for asset in response.context["cl"].result_list]
-
-
-def distant():
-    Space.objects.update(floors={"text": {"zero": 0, "floor": 0.99, "one": 1}})
 
 
 class TestText:

@@ -1,15 +1,15 @@
-# ruff: noqa: F811
 """Several examples in the admin's address: towards and away, rows and pictures, parts of pictures."""
 
 from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
+from example_project.library.models import Asset
 from mmsearch_django.search import examples
-from tests.admin.test_admin import URL, Asset, _media, assets, encoded, get, titles  # noqa: F401 - fixtures
+from tests.admin.conftest import URL, get, titles
+from tests.colours import picture
 
 pytestmark = pytest.mark.django_db
 
@@ -18,10 +18,6 @@ def post(client, query, **data):
     response = client.post(f"{URL}mmsearch-example/{query}", data)
     assert response.status_code == 302
     return response.url
-
-
-def upload(colour):
-    return SimpleUploadedFile("mine.png", encoded(colour))
 
 
 def asked(url):
@@ -53,11 +49,11 @@ def test_what_was_liked_can_be_disliked(admin_client, assets):
 
 
 def test_a_posted_picture_alone_too_or_not(admin_client, assets):
-    first = post(admin_client, "?q=thing&kind__exact=image&like=1&o=2", picture=upload("red"))
+    first = post(admin_client, "?q=thing&kind__exact=image&like=1&o=2", picture=picture("red"))
     assert asked(first) == {"kind__exact": 1, "example": 1}
-    both = post(admin_client, f"?{urlsplit(first).query}&q=thing", picture=upload("blue"), **{"as": "plus"})
+    both = post(admin_client, f"?{urlsplit(first).query}&q=thing", picture=picture("blue"), **{"as": "plus"})
     assert asked(both) == {"kind__exact": 1, "example": 2, "q": 1}
-    less = post(admin_client, f"?{urlsplit(first).query}", picture=upload("green"), **{"as": "minus"})
+    less = post(admin_client, f"?{urlsplit(first).query}", picture=picture("green"), **{"as": "minus"})
     assert asked(less) == {"kind__exact": 1, "example": 1, "avoid_example": 1}
     page = admin_client.get(less)
     assert titles(page)[0] == "red thing"

@@ -1,17 +1,12 @@
 """A browser in front of a small library."""
 
 import shutil
-from io import BytesIO
 
 import pytest
-from django.core.files.base import ContentFile
 from django.db import connection, connections
-from PIL import Image
 
 from example_project.library.models import Asset
-from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing.targets import target
-from tests.indexing.conftest import embed_all
+from tests.colours import encoded, make
 from tests.indexing.processes import wait_for
 
 CHROMIUM = shutil.which("chromium")
@@ -21,24 +16,14 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backg
 @pytest.fixture
 def library(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
-    for colour in ("red", "green", "blue"):
-        asset = Asset(title=f"{colour} thing", kind="image", category=colour)
-        asset.file.save(f"{colour}.png", ContentFile(picture(tmp_path, colour).read_bytes()))
     Asset.objects.bulk_create([Asset(title=f"note {number}") for number in range(110)])
-    index()
+    make("red", "green", "blue")
 
 
 def picture(folder, colour):
-    data = BytesIO()
-    Image.new("RGB", (64, 48), colour).save(data, "PNG")
     path = folder / f"search-{colour}.png"
-    path.write_bytes(data.getvalue())
+    path.write_bytes(encoded(colour))
     return path
-
-
-def index():
-    for field in embedding_fields(Asset).values():
-        embed_all(target(field))
 
 
 @pytest.fixture

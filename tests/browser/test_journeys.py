@@ -6,7 +6,8 @@ import pytest
 
 from example_project.library.models import Asset
 from mmsearch_django.models import Judgement, Space, State
-from tests.browser.conftest import go, index, picture, search, titles
+from tests.browser.conftest import go, picture, search, titles
+from tests.colours import index
 from tests.policy import POLICY
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,14 +1,9 @@
-from io import BytesIO
-
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from PIL import Image
 from rest_framework.test import APIClient
 
 from example_project.library.models import Asset, Tag
-from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing.targets import target
-from tests.indexing.conftest import embed_all
+from tests.colours import encoded, index
 
 pytestmark = pytest.mark.django_db
 URL = "/api/assets/"
@@ -26,17 +21,6 @@ def client(settings, tmp_path, admin_user):
 
 def upload(client, name, data):
     return client.post(URL, {"title": name, "category": "colours", "file": SimpleUploadedFile(name, data)})
-
-
-def encoded(colour):
-    data = BytesIO()
-    Image.new("RGB", (64, 48), colour).save(data, "PNG")
-    return data.getvalue()
-
-
-def index():
-    for field in embedding_fields(Asset).values():
-        embed_all(target(field))
 
 
 def test_an_uploaded_asset_is_waiting_then_indexed_then_found(client):

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from example_project.library.models import Asset
-from tests.rest_framework.conftest import encoded, index
+from tests.colours import encoded, index
 
 CHECKS = [not_a_server_error, response_schema_conformance, response_headers_conformance]
 schema = schemathesis.openapi.from_wsgi(f"{reverse('schema')}?format=json", WSGIHandler())

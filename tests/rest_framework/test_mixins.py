@@ -9,7 +9,8 @@ from rest_framework.throttling import ScopedRateThrottle
 
 from example_project.library.models import Asset
 from mmsearch_django.models import Example
-from tests.rest_framework.conftest import get, picture, titles
+from tests.colours import picture
+from tests.rest_framework.conftest import get, titles
 from tests.rest_framework.urls import AssetViewSet
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.rest_framework.urls")]
