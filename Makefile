@@ -53,5 +53,6 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation]" --group dev
+	$(PIP) install --constraint requirements/constraints.txt torch
+	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation,sentence-transformers]" --group dev
 	@touch $@

@@ -1,0 +1,140 @@
+"""Models that sentence-transformers loads natively: CLIP, SigLIP, SigLIP 2, Qwen3-VL-Embedding and fine-tuned kin."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from django.core.checks import CheckMessage, Error
+from PIL.Image import Image
+
+from mmsearch_django.embedders.base import Embedder, Engine, Modality, Vectors
+from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
+
+EXTRA = "mmsearch-django[sentence-transformers]"
+SIGLIP_TOKENS = {"padding": "max_length", "max_length": 64, "truncation": True}
+"""SigLIP was trained on texts of one length: padded to another, the same text is another vector."""
+ELSEWHERE = {
+    "jinaai/jina-clip-v2": (
+        "its code does not run on the transformers that sentence-transformers 6 needs. "
+        "Write 'BACKEND': 'mmsearch_django.embedders.jina_clip.JinaClipEmbedder'."
+    ),
+}
+"""Models that would load here and give vectors that mean nothing."""
+
+
+class SentenceTransformersEmbedder(Embedder):
+    """``MODEL`` is a folder, or a name in the hub's cache at ``REVISION``; nothing is downloaded.
+
+    ``OPTIONS``: ``dimensions`` (needed: they are known without loading), ``modalities`` (text and image), ``device``,
+    ``dtype`` ("float16", "bfloat16"), ``batch_size`` (32), ``threads``, ``query_prompt`` and ``document_prompt``,
+    ``matryoshka`` (True: vectors are cut to ``dimensions``), ``lowercase`` (True for SigLIP 2), ``trust_remote_code``.
+    """
+
+    backend = "sentence-transformers"
+
+    def __init__(self, alias: str, **config: Any) -> None:
+        super().__init__(alias, **config)
+        named: Sequence[Modality] = self.options.get("modalities", ("text", "image"))
+        self.modalities = frozenset(named)  # type: ignore[misc]
+
+    @property
+    def dimensions(self) -> int:
+        try:
+            return int(self.options["dimensions"])
+        except KeyError:
+            raise ConfigurationError(
+                f"Embedder '{self.alias}' needs OPTIONS['dimensions']: the length of the vectors of {self.model!r}."
+            ) from None
+
+    @property
+    def weights(self) -> str:
+        """Half precision moves vectors."""
+        return str(self.options.get("dtype", ""))
+
+    def check(self) -> list[CheckMessage]:
+        if self.model in ELSEWHERE:
+            return [Error(f"Embedder '{self.alias}': {self.model} is not for this backend: {ELSEWHERE[self.model]}")]
+        return []
+
+    def load(self) -> Engine:
+        if self.model in ELSEWHERE:
+            raise ConfigurationError(f"Embedder '{self.alias}' cannot load {self.model}: {ELSEWHERE[self.model]}")
+        model = self._model()
+        native = model.get_embedding_dimension()
+        if native is not None and native != self.dimensions and not self.options.get("matryoshka"):
+            raise ConfigurationError(
+                f"Embedder '{self.alias}': {self.model} has {native} dimensions, not {self.dimensions}. Set "
+                "OPTIONS['dimensions'], or OPTIONS['matryoshka'] if the model was trained to be cut."
+            )
+        return SentenceTransformersEngine(model, self.model, self.dimensions, self.options)
+
+    def _model(self) -> Any:
+        try:
+            import torch
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise EmbedderUnavailable(f"Embedder '{self.alias}' needs {EXTRA}: {error}") from error
+        if threads := self.options.get("threads"):
+            torch.set_num_threads(int(threads))
+        dtype = self.options.get("dtype")
+        try:
+            return SentenceTransformer(
+                self.model,
+                revision=self.revision or None,
+                device=self.options.get("device"),
+                trust_remote_code=self.options.get("trust_remote_code") is True,
+                local_files_only=True,
+                model_kwargs={"dtype": dtype} if dtype else {},
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise EmbedderUnavailable(
+                f"Embedder '{self.alias}' cannot load {self.model!r} from this machine: {error} "
+                "Give the path of its folder, or download that revision first; code that a model brings along runs "
+                "only with OPTIONS['trust_remote_code']."
+            ) from error
+
+
+class SentenceTransformersEngine:
+    """A loaded model. Texts and pictures are encoded apart: most models refuse a batch of both."""
+
+    def __init__(self, model: Any, name: str, dimensions: int, options: Mapping[str, Any]) -> None:
+        self.model = model
+        self.dimensions = dimensions
+        self.prompts = {True: options.get("query_prompt"), False: options.get("document_prompt")}
+        self.batch_size = int(options.get("batch_size", 32))
+        family = _family(model)
+        self.processing = {"text": SIGLIP_TOKENS} if family.startswith("siglip") else {}
+        # Fixed-size checkpoints of SigLIP 2 call themselves siglip.
+        second = family == "siglip2" or "siglip2" in name.lower()
+        self.lowercase = bool(options.get("lowercase", second))
+
+    def texts(self, texts: Sequence[str], *, query: bool) -> Vectors:
+        # As a dict a text is a text; as a string it could be an address to fetch or a path to open.
+        contents = [{"text": text.lower() if self.lowercase else text} for text in texts]
+        return self._encode(contents, prompt=self.prompts[query] or self.model.prompts.get(_prompt(query=query)))
+
+    def images(self, images: Sequence[Image]) -> Vectors:
+        return self._encode([{"image": image} for image in images], prompt=None)
+
+    def _encode(self, contents: Sequence[Mapping[str, Any]], *, prompt: str | None) -> Vectors:
+        vectors = self.model.encode(
+            contents,
+            prompt=prompt or None,
+            batch_size=self.batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            truncate_dim=self.dimensions,
+            # Cut vectors are not of unit length.
+            normalize_embeddings=True,
+            **({"processing_kwargs": self.processing} if self.processing else {}),
+        )
+        return cast(Vectors, vectors)
+
+
+def _prompt(*, query: bool) -> str:
+    return "query" if query else "document"
+
+
+def _family(model: Any) -> str:
+    """The model type of transformers; empty for a module that has none."""
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    return str(getattr(config, "model_type", ""))
