@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from PIL.Image import Image
 
 from mmsearch_django.embedders.base import Embedder, Engine, Modality, Vectors
@@ -51,13 +51,15 @@ class SentenceTransformersEmbedder(Embedder):
         return str(self.options.get("dtype", ""))
 
     def check(self) -> list[CheckMessage]:
+        self._refuse_known()
+        return super().check()
+
+    def _refuse_known(self) -> None:
         if self.model in ELSEWHERE:
-            return [Error(f"Embedder '{self.alias}': {self.model} is not for this backend: {ELSEWHERE[self.model]}")]
-        return []
+            raise ConfigurationError(f"Embedder '{self.alias}' cannot run {self.model} here: {ELSEWHERE[self.model]}")
 
     def load(self) -> Engine:
-        if self.model in ELSEWHERE:
-            raise ConfigurationError(f"Embedder '{self.alias}' cannot load {self.model}: {ELSEWHERE[self.model]}")
+        self._refuse_known()
         model = self._model()
         native = model.get_embedding_dimension()
         if native is not None and native != self.dimensions and not self.options.get("matryoshka"):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmsearch_django.checks import check_settings
+from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.embedders.sentence_transformers import SentenceTransformersEmbedder
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
 from tests.embedders import checkpoints
@@ -115,11 +117,15 @@ class TestTexts:
 
 
 class TestRefusals:
-    def test_jina_clip_is_named_before_anything_is_loaded(self, monkeypatch):
-        model = SentenceTransformersEmbedder("default", model="jinaai/jina-clip-v2", options={"dimensions": 1024})
-        assert "jina_clip.JinaClipEmbedder" in model.check()[0].msg
+    def test_jina_clip_is_refused_before_anything_is_loaded(self, settings):
+        backend = "mmsearch_django.embedders.sentence_transformers.SentenceTransformersEmbedder"
+        options = {"BACKEND": backend, "MODEL": "jinaai/jina-clip-v2", "OPTIONS": {"dimensions": 1024}}
+        settings.MMSEARCH = {"EMBEDDERS": {"default": options}}
+        [found] = check_settings()
+        assert found.id == "mmsearch.E003"
+        assert "jina_clip.JinaClipEmbedder" in found.msg
         with pytest.raises(ConfigurationError, match=r"jina_clip\.JinaClipEmbedder"):
-            model.embed_texts(["a"])
+            embedders["default"].embed_texts(["a"])
 
     def test_dimensions_have_to_be_said(self):
         with pytest.raises(ConfigurationError, match="needs OPTIONS"):
