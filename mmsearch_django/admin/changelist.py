@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
 from django.db import models
 from django.http import HttpRequest
+from django.utils.formats import number_format
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, pgettext_lazy
 
 from mmsearch_django.admin.errors import in_words
 from mmsearch_django.conf import conf
@@ -30,7 +30,8 @@ NEAREST_VAR = "nearest"
 DEPTH_VAR = "depth"
 SEARCH_VARS = (EXAMPLE_VAR, LIKE_VAR, MEANING_VAR, NEAREST_VAR, DEPTH_VAR)
 VIEW_VAR = "view"
-VIEWS = {"list": _("List"), "grid": _("Grid")}
+# Short words have a context, since the catalogues of all apps are one: a site's own "list" may be another.
+VIEWS = {"list": pgettext_lazy("mmsearch", "List"), "grid": pgettext_lazy("mmsearch", "Grid")}
 
 
 @dataclass
@@ -145,6 +146,16 @@ class SearchChangeList(ChangeList):
                 loaded: Report = row.match.report
                 return loaded
         return report(self.queryset)
+
+    @property
+    def candidates(self) -> str:
+        """How many were searched, as people write numbers."""
+        report = self.report
+        if report is None:
+            return ""
+        if report.candidates <= report.candidates_limit:
+            return str(number_format(report.candidates, force_grouping=True))
+        return gettext("more than %s") % number_format(report.candidates_limit, force_grouping=True)
 
     @property
     def ranked(self) -> bool:
