@@ -5,12 +5,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types migrations pytest docs clean
+.PHONY: help demo test lint format types migrations pytest docs messages clean
 
 help:
 	@echo "make demo    set everything up, embed the demo media, serve the example project"
 	@echo "make test    set everything up, run lint, types, tests and the docs build"
 	@echo "make format  let ruff format and mend what it can"
+	@echo "make messages  collect what is to be translated, and compile translations"
 	@echo "make clean   remove the environment and the demo's data"
 
 demo: .venv/.demo
@@ -37,6 +38,10 @@ pytest: .venv/.test
 
 docs: .venv/.test
 	$(BIN)/sphinx-build --nitpicky --fail-on-warning --quiet docs docs/_build
+
+messages: .venv/.test
+	cd mmsearch_django && ../$(BIN)/python -m django makemessages --all --no-location --no-wrap --no-obsolete
+	cd mmsearch_django && ../$(BIN)/python -m django compilemessages
 
 clean:
 	rm -rf .venv .example_data docs/_build

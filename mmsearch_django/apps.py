@@ -2,11 +2,12 @@ from importlib.util import find_spec
 
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class MmsearchConfig(AppConfig):
     name = "mmsearch_django"
-    verbose_name = "Multimodal search"
+    verbose_name = _("Multimodal search")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

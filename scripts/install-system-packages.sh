@@ -2,7 +2,7 @@
 # Programs from outside Python that tests need, on Debian; tests that lack theirs skip. Does nothing where all are there.
 set -euo pipefail
 
-declare -A packages=([redis-server]=redis-server [chromium]=chromium)
+declare -A packages=([redis-server]=redis-server [chromium]=chromium [xgettext]=gettext)
 missing=()
 for program in "${!packages[@]}"; do
     command -v "$program" >/dev/null || missing+=("${packages[$program]}")

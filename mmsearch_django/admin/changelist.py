@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
 from django.db import models
 from django.http import HttpRequest
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, pgettext_lazy
 
 from mmsearch_django.admin import asked
 from mmsearch_django.admin.asked import Asked
@@ -25,7 +25,8 @@ from mmsearch_django.search.query import MAX_DEPTH
 from mmsearch_django.search.report import Report
 
 VIEW_VAR = "view"
-VIEWS = {"list": _("List"), "grid": _("Grid")}
+# Short words have a context, since the catalogues of all apps are one: a site's own "list" may be another.
+VIEWS = {"list": pgettext_lazy("mmsearch", "List"), "grid": pgettext_lazy("mmsearch", "Grid")}
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,16 @@ class SearchChangeList(ChangeList):
         return report(self.queryset, self.result_list)
 
     @property
+    def candidates(self) -> str:
+        """How many were searched, as people write numbers."""
+        report = self.report
+        if report is None:
+            return ""
+        if report.candidates <= report.candidates_limit:
+            return str(number_format(report.candidates, force_grouping=True))
+        return gettext("more than %s") % number_format(report.candidates_limit, force_grouping=True)
+
+    @property
     def ranked(self) -> bool:
         return self.report is not None
 
@@ -188,7 +199,7 @@ class SearchChangeList(ChangeList):
             picture: SafeString | str = self.model_admin.mmsearch_picture(term)
             return picture
         address = f"mmsearch-example/?{urlencode({asked.EXAMPLE_VAR: value})}"
-        return format_html('<img src="{}" alt="{}">', address, _("the picture that is searched by"))
+        return format_html('<img src="{}" alt="{}">', address, gettext("the picture that is searched by"))
 
     @property
     def kept(self) -> list[tuple[str, str]]:

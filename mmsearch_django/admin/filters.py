@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from mmsearch_django.indexing import status
 
@@ -13,11 +13,11 @@ CONDITIONS = {"waiting": status.waiting, "failed": status.failed}
 class IndexingFilter(admin.SimpleListFilter):
     """How far the indexing of an asset has come: put it into ``list_filter``."""
 
-    title = _("indexing")
+    title = pgettext_lazy("mmsearch", "indexing")
     parameter_name = "indexing"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("waiting", _("Waiting")), ("failed", _("Failed"))]
+        return [("waiting", pgettext_lazy("mmsearch", "Waiting")), ("failed", pgettext_lazy("mmsearch", "Failed"))]
 
     def queryset(self, request: HttpRequest, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
         return self._chosen(queryset, self.value())

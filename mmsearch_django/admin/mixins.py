@@ -12,7 +12,7 @@ from django.utils.cache import patch_cache_control
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext, pgettext_lazy
 
 from mmsearch_django.admin.asked import EXAMPLE_VAR, with_picture
 from mmsearch_django.admin.changelist import SearchChangeList, searching
@@ -76,7 +76,7 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
         pictures = (f for f in embedding_fields(self.model).values() if f.source.modality == "image")
         return next((f.source.columns(f.model)[0].name for f in pictures), None)
 
-    @admin.display(description=_("picture"))
+    @admin.display(description=pgettext_lazy("mmsearch", "picture"))
     def mmsearch_picture(self, obj: Any) -> SafeString | str:
         file = getattr(obj, self.thumbnail_field or "", None)
         if not file:
@@ -87,17 +87,20 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
             str(obj),
         )
 
-    @admin.display(description=_("state"))
+    @admin.display(description=pgettext_lazy("mmsearch", "state"))
     def mmsearch_state(self, obj: Any) -> SafeString | str:
         states = getattr(obj, "mmsearch_states", [])
         if failed := [state for state in states if state.status == "failed"]:
             reasons = format_html_join("", ' <span title="{}: {}">{}</span>', (
                 (state.field, state.error_class, state.message) for state in failed
             ))  # fmt: skip
-            return format_html('<span class="mmsearch-failed"><b>{}</b>{}</span>', _("failed"), reasons)
+            return format_html(
+                '<span class="mmsearch-failed"><b>{}</b>{}</span>', pgettext("mmsearch", "failed"), reasons
+            )
         if any(state.status == "pending" for state in states):
-            return format_html('<span class="mmsearch-waiting">{}</span>', _("waiting"))
-        return str(_("indexed") if any(state.status == "ready" for state in states) else _("skipped"))
+            return format_html('<span class="mmsearch-waiting">{}</span>', pgettext("mmsearch", "waiting"))
+        ready = any(state.status == "ready" for state in states)
+        return pgettext("mmsearch", "indexed") if ready else pgettext("mmsearch", "skipped")
 
     # Actions
 
