@@ -21,6 +21,7 @@ from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import status
 from mmsearch_django.models import Example
 from mmsearch_django.queryset import report, search
+from mmsearch_django.search import hits
 from mmsearch_django.search.query import MAX_DEPTH
 from mmsearch_django.search.report import Report
 
@@ -69,6 +70,8 @@ class SearchChangeList(ChangeList):
             return self._unranked(request, exclude_parameters, rows, error)
         if ORDER_VAR in self.params:
             found = found.order_by(*rows.query.order_by)
+        if "queryset" in vars(self):  # Counts beside filters ask again, most of them for the same rows.
+            hits.share_window(found, self.queryset)
         return found
 
     def _ranked(self, rows: "models.QuerySet[Any]") -> "models.QuerySet[Any]":

@@ -34,6 +34,8 @@ else:
 
 THUMBNAIL_SECONDS = 365 * 24 * 3600
 """For ever: the address changes with the file."""
+NO_THUMBNAIL_SECONDS = 300
+"""The storage may only be away."""
 
 
 class SearchAdminMixin(JudgingAdminMixin, Base):
@@ -162,7 +164,9 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
             raise Http404
         data = thumbnails.thumbnail(file)
         if data is None:
-            return HttpResponseRedirect(static("mmsearch/no-picture.svg"))
+            response: HttpResponse = HttpResponseRedirect(static("mmsearch/no-picture.svg"))
+            patch_cache_control(response, private=True, max_age=NO_THUMBNAIL_SECONDS)
+            return response
         response = HttpResponse(data, content_type="image/webp")
         patch_cache_control(response, private=True, max_age=THUMBNAIL_SECONDS, immutable=True)
         return response

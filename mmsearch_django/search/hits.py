@@ -228,6 +228,13 @@ def forget_window(queryset: models.QuerySet[Any]) -> None:
         queryset.query.alias_map[hits.table_alias] = hits.fresh()  # type: ignore[assignment]
 
 
+def share_window(queryset: models.QuerySet[Any], read: models.QuerySet[Any]) -> None:
+    """Let a queryset use the window of another one of the same query; it does where their candidates are the same."""
+    mine, theirs = of(queryset), of(read)
+    if mine is not None and theirs is not None:
+        mine.window = theirs.window
+
+
 def count_by_window(queryset: models.QuerySet[Any]) -> int | None:
     """Read the whole window once, remember it for the pages that follow, and count it.
 

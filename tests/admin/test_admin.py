@@ -159,7 +159,8 @@ class TestRows:
         asset.file.storage.delete(asset.file.name)
         response = admin_client.get(f"{URL}mmsearch-thumbnail/{asset.pk}/{asset.thumbnail_version}/")
         assert response.url.endswith("mmsearch/no-picture.svg")
-        assert "immutable" not in response.headers.get("Cache-Control", "")
+        assert "max-age=300" in response.headers["Cache-Control"]
+        assert "immutable" not in response.headers["Cache-Control"]
 
     def test_states(self, admin_client, assets):
         visual = Space.objects.get(model="library.asset", field="visual")
@@ -193,6 +194,18 @@ class TestRows:
             text = get(admin_client, _facets="True", **parameters).text
             assert "Failed (1)" in text
             assert f"Waiting ({0 if parameters else 1})" in text
+
+    def test_counts_beside_filters_search_once(self, admin_client, assets, monkeypatch):
+        monkeypatch.setattr(AssetAdmin, "date_hierarchy", None)
+        parameters = {"q": "thing", "nearest": "1", "_facets": "True"}
+        with CaptureQueriesContext(connection) as statements:
+            text = get(admin_client, **parameters).text
+        assert len([statement for statement in statements if "mm_candidates" in statement["sql"]]) == 1
+        assert "green (1)" in text
+        text = get(admin_client, **parameters, category="green").text
+        assert "green (1)" in text
+        assert "blue (1)" in text
+        assert "Best 1 of 1." in text
 
     def test_retry(self, admin_client, assets):
         red = assets["red"]

@@ -107,6 +107,9 @@ def test_the_grid(admin):
     first, second = cards.nth(0).bounding_box(), cards.nth(1).bounding_box()
     assert first["y"] == second["y"]
     assert first["x"] + first["width"] < second["x"]
+    admin.check("#action-toggle")
+    assert "100 of 100 selected" in admin.content()
+    admin.uncheck("#action-toggle")
     for number in (0, 1):
         cards.nth(number).locator(".action-select").check()
     assert "2 of 100 selected" in admin.content()

@@ -32,7 +32,7 @@ def test_search_filter_grid_and_action(admin, tmp_path):
     admin.click("text=Filters")
     go(admin, lambda: admin.get_by_role("link", name="blue", exact=True).click())
     assert titles(admin) == ["blue thing"]
-    cards.first.locator(".action-select").check()
+    admin.check("#action-toggle")
     admin.select_option("select[name=action]", "retry_indexing")
     go(admin, lambda: admin.click("button[name=index]"))
     assert "1 item will be indexed again." in admin.content()
