@@ -53,5 +53,5 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation]" --group dev
+	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation,jina]" --group dev
 	@touch $@
