@@ -28,7 +28,7 @@ MEANINGS = {
     "mmsearch.E005": ("The model has a field called score or match.", "Rename it: results carry these names."),
     "mmsearch.E006": ("The embedder cannot embed what the source reads.", "Name an embedder that can."),
     "mmsearch.E007": ("More dimensions than pgvector's HNSW can index.", "Let the embedder truncate its vectors."),
-    "mmsearch.E010": ("The starter's libraries or weights are missing.", "Install them as the hint says."),
+    "mmsearch.E010": ("An embedder's libraries or packaged weights are missing.", "Install them as the hint says."),
     "mmsearch.E020": ("A searchable model lives in a database that is not Postgres.", "Route it to Postgres."),
     "mmsearch.E021": ("The server has no pgvector, or one that is too old.", "Install pgvector 0.8.4 or newer."),
     "mmsearch.E022": (
@@ -43,7 +43,9 @@ MEANINGS = {
         "The embedder is not the one that made the vectors.",
         "Go back to the old embedder, or embed everything anew.",
     ),
+    "mmsearch.I001": ("A model's licence forbids commercial use.", "Silence it where that is settled."),
     "mmsearch.W001": ("MMSEARCH has a key that means nothing.", "Correct its spelling, or remove it."),
+    "mmsearch.W010": ("An embedder's files are not on this machine.", "Run mmsearch_download."),
     "mmsearch.W020": ("pgvector can damage HNSW indexes (before 0.8.4).", "Upgrade it and rebuild the indexes."),
     "mmsearch.W021": ("Our tables are missing.", "Run migrate."),
     "mmsearch.W022": ("Triggers are not as declared: writes wait for the sweep.", "Run mmsearch_triggers."),

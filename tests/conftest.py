@@ -16,3 +16,13 @@ def pytest_runtest_makereport(item, call):
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} was skipped: {reason}"
     return report
+
+
+@pytest.fixture(scope="session")
+def toy_jina_clip(tmp_path_factory):
+    """A folder with the toy's files."""
+    from tests import toy_jina_clip
+
+    folder = tmp_path_factory.mktemp("jina-clip")
+    toy_jina_clip.make(folder / "files")
+    return folder / "files"

@@ -14,7 +14,10 @@ import mmsearch_django
 ROOT = Path(mmsearch_django.__file__).parent
 TABLE = re.search(r":name: imports\n\n(.*?)```", (ROOT.parent / "docs/architecture.md").read_text(), re.DOTALL)[1]
 MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path.parent.name != "migrations"]
-HEAVY = {"torch", "transformers", "onnxruntime", "tokenizers", "safetensors", "sentence_transformers"}
+HEAVY = {
+    *("torch", "transformers", "onnxruntime", "tokenizers", "safetensors", "sentence_transformers"),
+    "huggingface_hub",
+}
 
 
 def rows():

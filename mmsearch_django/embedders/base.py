@@ -13,6 +13,7 @@ from PIL.Image import Image
 
 from mmsearch_django.embedders import engines
 from mmsearch_django.embedders.calibration import Calibration
+from mmsearch_django.embedders.hub import Checkpoint
 from mmsearch_django.exceptions import ConfigurationError, EmbedderError
 
 Modality = Literal["text", "image"]
@@ -90,6 +91,11 @@ class Embedder(ABC):
     def signature(self) -> Signature:
         return Signature(self.backend, self.model, self.revision, self.weights, self.dimensions)
 
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The files that mmsearch_download fetches from a model hub; None if there are none."""
+        return None
+
     def check(self) -> list[CheckMessage]:
         """System checks of this alias. Must not load the model."""
         return []
@@ -97,6 +103,10 @@ class Embedder(ABC):
     @abstractmethod
     def load(self) -> Engine:
         """Load the model. Raises EmbedderUnavailable with the fix when its files or libraries are missing."""
+
+    def warm_up(self) -> None:
+        """Load the model and test it, unless this process has done so. Raises EmbedderError."""
+        self._engine()
 
     def embed_texts(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """Unit vectors of the texts, shape (n, dimensions). What arrives as text is only ever text."""

@@ -40,7 +40,7 @@ def selftest(embedder: "Embedder", engine: "Engine") -> None:
             _vectors(embedder, lambda part: engine.texts(part, query=False), texts, "text")
             queries = _vectors(embedder, lambda part: engine.texts(part, query=True), texts, "query")
         if "image" in embedder.modalities:
-            pictures = _vectors(embedder, engine.images, _pictures(), "picture")
+            pictures = _vectors(embedder, engine.images, captioned_pictures(), "picture")
         if embedder.pairs_modalities and queries is not None and pictures is not None:
             _require_pairs(queries, pictures)
 
@@ -56,7 +56,8 @@ def _named(embedder: "Embedder") -> Iterator[None]:
         ) from error
 
 
-def _pictures() -> list[Image]:
+def captioned_pictures() -> list[Image]:
+    """The pictures that CAPTIONS are about, in their order."""
     pictures = []
     for name in CAPTIONS:
         with Pillow.open(PICTURES / f"{name}.jpg") as picture:

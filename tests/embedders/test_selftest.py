@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmsearch_django.embedders.dummy import DummyEmbedder
-from mmsearch_django.embedders.selftest import CAPTIONS, _pictures, selftest
+from mmsearch_django.embedders.selftest import CAPTIONS, captioned_pictures, selftest
 from mmsearch_django.exceptions import SelfTestFailed
 
 DIMENSIONS = 16
@@ -23,7 +23,7 @@ class Sound:
         return np.stack([self.axis(TEXTS.index(text)) for text in texts])
 
     def images(self, images):
-        known = [picture.tobytes() for picture in _pictures()]
+        known = [picture.tobytes() for picture in captioned_pictures()]
         return np.stack([self.axis(known.index(image.tobytes())) for image in images])
 
     def axis(self, number):

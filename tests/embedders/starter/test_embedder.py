@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mmsearch_django.embedders.registry import embedders
-from mmsearch_django.embedders.selftest import CAPTIONS, _pictures
+from mmsearch_django.embedders.selftest import CAPTIONS, captioned_pictures
 from mmsearch_django.embedders.starter import StarterEmbedder, weights
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
 from mmsearch_django.indexing import floors
@@ -21,7 +21,7 @@ TEXTS = list(CAPTIONS.values())
 
 @pytest.fixture(scope="module")
 def pictures():
-    return _pictures()
+    return captioned_pictures()
 
 
 def recoded(picture):

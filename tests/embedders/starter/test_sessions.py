@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsearch_django.embedders.selftest import _pictures
+from mmsearch_django.embedders.selftest import captioned_pictures
 from mmsearch_django.embedders.starter.sessions import Classifier, Language
 
 
@@ -54,7 +54,7 @@ class TestLanguage:
 
 class TestClassifier:
     def test_it_knows_what_it_sees(self, classifier):
-        _features, logits = classifier(_pictures())
+        _features, logits = classifier(captioned_pictures())
         pufferfish, castle, espresso = 397, 483, 967
         assert logits.argmax(axis=1).tolist() == [pufferfish, castle, espresso]
 
