@@ -6,7 +6,6 @@ from django.core.files.storage import default_storage
 from django.core.paginator import Page, Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.templatetags.static import static
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
@@ -49,15 +48,8 @@ def found(form: SearchForm, number: str | None) -> Page[Asset]:
 
 
 @require_safe
-@cache_control(max_age=365 * 24 * 3600, immutable=True)
 def thumbnail(request: HttpRequest, pk: int, version: str) -> HttpResponse:
-    asset = get_object_or_404(Asset, pk=pk)
-    if asset.thumbnail_version != version:
-        raise Http404
-    data = thumbnails.thumbnail(asset.file)
-    if data is None:
-        return redirect(static("library/no-picture.svg"))
-    return HttpResponse(data, content_type="image/webp")
+    return thumbnails.response(get_object_or_404(Asset, pk=pk).file, version, private=False)
 
 
 @require_safe

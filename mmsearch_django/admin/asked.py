@@ -24,7 +24,9 @@ UNLIKE_VAR = "unlike"
 MEANING_VAR = "meaning"
 NEAREST_VAR = "nearest"
 DEPTH_VAR = "depth"
-TERM_VARS = (EXAMPLE_VAR, AVOID_EXAMPLE_VAR, LIKE_VAR, UNLIKE_VAR)
+PICTURE_VARS = (EXAMPLE_VAR, AVOID_EXAMPLE_VAR)
+AWAY_VARS = (AVOID_EXAMPLE_VAR, UNLIKE_VAR)
+TERM_VARS = (*PICTURE_VARS, LIKE_VAR, UNLIKE_VAR)
 """Each may be there several times."""
 OUR_VARS = (*TERM_VARS, MEANING_VAR, NEAREST_VAR, DEPTH_VAR)
 
@@ -68,14 +70,10 @@ def read(query: QueryDict, get_object: Callable[[str], models.Model | None]) -> 
     for name in TERM_VARS:
         for value in dict.fromkeys(query.getlist(name)[:MAX_TERMS]):
             try:
-                asked.terms[name][value] = _example(value) if "example" in name else _seen(value, get_object)
+                asked.terms[name][value] = examples.find(value) if name in PICTURE_VARS else _seen(value, get_object)
             except QueryError as error:
                 asked.errors.append(in_words(error))
     return asked
-
-
-def _example(key: str) -> Example:
-    return examples.find(key)
 
 
 def _seen(key: str, get_object: Callable[[str], models.Model | None]) -> models.Model:
@@ -99,7 +97,7 @@ def with_picture(query: QueryDict, model: type[models.Model], post: QueryDict, u
     found = query.copy()
     if key := post.get("part_of"):
         part = examples.key_of(examples.keep(model, examples.find(key), _box(post)))
-        for name in (EXAMPLE_VAR, AVOID_EXAMPLE_VAR):
+        for name in PICTURE_VARS:
             found.setlist(name, [part if kept == key else kept for kept in found.getlist(name)])
         return found
     key = examples.key_of(examples.keep(model, upload))

@@ -185,7 +185,7 @@ class SearchChangeList(ChangeList):
         for name, terms in self.asked.terms.items():
             for value, term in terms.items():
                 others = [other for other in terms if other != value]
-                minus = name in (asked.AVOID_EXAMPLE_VAR, asked.UNLIKE_VAR)
+                minus = name in asked.AWAY_VARS
                 chips.append(
                     Chip(
                         minus=minus,
@@ -207,7 +207,7 @@ class SearchChangeList(ChangeList):
     @property
     def kept(self) -> list[tuple[str, str]]:
         """Filters and pictures, which a new text leaves as they are."""
-        gone = {SEARCH_VAR, PAGE_VAR, ORDER_VAR, *asked.OUR_VARS} - {asked.EXAMPLE_VAR, asked.AVOID_EXAMPLE_VAR}
+        gone = {SEARCH_VAR, PAGE_VAR, ORDER_VAR, *asked.OUR_VARS} - {*asked.PICTURE_VARS}
         lists = self.request.GET.lists()
         return [(name, str(value)) for name, values in lists if name not in gone for value in values]
 

@@ -6,9 +6,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
-from django.utils.cache import patch_cache_control
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -32,11 +30,6 @@ if TYPE_CHECKING:
 else:
     Base = object
 
-THUMBNAIL_SECONDS = 365 * 24 * 3600
-"""For ever: the address changes with the file."""
-NO_THUMBNAIL_SECONDS = 300
-"""The storage may only be away."""
-
 
 class SearchAdminMixin(JudgingAdminMixin, Base):
     """Put it before ``admin.ModelAdmin``. ``search_fields``, ``list_filter``, permissions and actions work as ever."""
@@ -52,7 +45,9 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
     def media(self) -> Any:
         from django.forms import Media
 
-        return super().media + Media(css={"all": ["mmsearch/admin.css"]}, js=["mmsearch/admin.js", "mmsearch/crop.js"])
+        return super().media + Media(
+            css={"all": ["mmsearch/admin.css"]}, js=["mmsearch/pictures.js", "mmsearch/crop.js"]
+        )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[SearchChangeList]:
         return searching(super().get_changelist(request, **kwargs))
@@ -159,17 +154,7 @@ class SearchAdminMixin(JudgingAdminMixin, Base):
         obj = self.get_object(request, pk)
         if obj is None or not self.has_view_or_change_permission(request, obj):
             raise Http404
-        file = getattr(obj, self.thumbnail_field or "", None)
-        if not file or thumbnails.version(file) != version:
-            raise Http404
-        data = thumbnails.thumbnail(file)
-        if data is None:
-            response: HttpResponse = HttpResponseRedirect(static("mmsearch/no-picture.svg"))
-            patch_cache_control(response, private=True, max_age=NO_THUMBNAIL_SECONDS)
-            return response
-        response = HttpResponse(data, content_type="image/webp")
-        patch_cache_control(response, private=True, max_age=THUMBNAIL_SECONDS, immutable=True)
-        return response
+        return thumbnails.response(getattr(obj, self.thumbnail_field or "", None), version, private=True)
 
     def _name(self, view: str) -> str:
         return f"{self.model._meta.app_label}_{self.model._meta.model_name}_mmsearch_{view}"

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import FieldError, ValidationError
@@ -24,6 +25,13 @@ def add_arguments(parser: CommandParser) -> None:
     )
     parser.add_argument("--depth", type=int, help="How deep each field ranks (default: the setting).")
     parser.add_argument("--database", choices=list(connections), help="Default: where the model is read.")
+
+
+def add_judged_files(parser: CommandParser) -> None:
+    """Queries and qrels of TREC, and how they name the model's rows."""
+    parser.add_argument("--queries", type=Path, required=True, metavar="FILE", help="Lines of id, tab, text.")
+    parser.add_argument("--qrels", type=Path, required=True, metavar="FILE", help="Lines of id, 0, item, grade.")
+    parser.add_argument("--item-field", required=True, help="What qrels call items; of a file the base name.")
 
 
 def lookup(argument: str) -> tuple[str, Any]:

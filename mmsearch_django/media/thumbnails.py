@@ -5,6 +5,9 @@ from io import BytesIO
 from typing import Any
 
 from django.core.cache import caches
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.templatetags.static import static
+from django.utils.cache import patch_cache_control
 from PIL.Image import Image, Resampling
 
 from mmsearch_django.conf import conf
@@ -12,6 +15,10 @@ from mmsearch_django.exceptions import AssetError
 from mmsearch_django.media import images
 
 SIDE = 320
+KEPT_SECONDS = 365 * 24 * 3600
+"""For ever: the address changes with the file."""
+MISSING_SECONDS = 300
+"""The storage may only be away."""
 
 
 def version(file: Any) -> str:
@@ -36,6 +43,21 @@ def thumbnail(file: Any) -> bytes | None:
     if cache:
         cache.set(key, data, timeout=None)
     return data
+
+
+def response(file: Any, asked: str, *, private: bool) -> HttpResponse:
+    """The thumbnail of a file, or a sign that there is none. Raises Http404 if the version asked for is another's."""
+    if not file or version(file) != asked:
+        raise Http404
+    data = thumbnail(file)
+    cached: dict[str, Any] = {"private": True} if private else {}
+    if data is None:
+        missing = HttpResponseRedirect(static("mmsearch/no-picture.svg"))
+        patch_cache_control(missing, **cached, max_age=MISSING_SECONDS)
+        return missing
+    found = HttpResponse(data, content_type="image/webp")
+    patch_cache_control(found, **cached, max_age=KEPT_SECONDS, immutable=True)
+    return found
 
 
 def encoded(image: Image, side: int = SIDE) -> bytes:

@@ -5,7 +5,7 @@ are signed, so that nobody finds other people's by counting.
 """
 
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from django.core.signing import BadSignature, Signer
 from django.db import models, router
@@ -36,9 +36,11 @@ def keep(model: type[models.Model], image: Any, crop: Box | None = None) -> Exam
     able = [embedder for embedder in embedders.values() if "image" in embedder.modalities]
     if not able:
         raise QueryError(f"No field of {model._meta.label} can be searched by a picture.", "image")
-    term = terms.image(bytes(image.picture) if crop and isinstance(image, Example) else image)
-    if term.value is None:
-        return cast(Example, image)
+    if isinstance(image, Example):
+        if not crop:
+            return image
+        image = bytes(image.picture)
+    term = terms.image(image)
     if crop:
         term = terms.image(cropped(term.picture, crop))
     vectors = {embedder.signature.short: term.embed(embedder).tolist() for embedder in able}

@@ -173,6 +173,7 @@ class TestThumbnails:
         asset.file.save("broken.png", ContentFile(b"\x89PNG\r\n\x1a\n broken"))
         response = client.get(f"/thumbnails/{asset.pk}/{asset.thumbnail_version}")
         assert response.url.endswith("no-picture.svg")
+        assert response.headers["Cache-Control"] == "max-age=300"
 
 
 class TestExamples:

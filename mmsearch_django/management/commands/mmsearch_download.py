@@ -8,7 +8,7 @@ from django.template.defaultfilters import filesizeformat
 from mmsearch_django.embedders import hub
 from mmsearch_django.embedders.hub import Checkpoint, Listing
 from mmsearch_django.exceptions import EmbedderUnavailable
-from mmsearch_django.management.aliases import find_embedder
+from mmsearch_django.management import aliases
 
 
 class Command(BaseCommand):
@@ -17,13 +17,13 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("alias", nargs="?", default="default", help="The embedder (default: default).")
+        aliases.add_argument(parser)
         parser.add_argument(
             "--accept-licence", action="store_true", help="Accept a licence that forbids commercial use, or is unknown."
         )
 
     def handle(self, *, alias: str, accept_licence: bool, verbosity: int, **options: Any) -> None:
-        checkpoint = find_embedder(alias).checkpoint
+        checkpoint = aliases.find_embedder(alias).checkpoint
         if checkpoint is None:
             self.stdout.write(f"Embedder '{alias}' needs no download.")
             return

@@ -19,9 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         searches.add_arguments(parser)
-        parser.add_argument("--queries", type=Path, required=True, metavar="FILE", help="Lines of id, tab, text.")
-        parser.add_argument("--qrels", type=Path, required=True, metavar="FILE", help="Lines of id, 0, item, grade.")
-        parser.add_argument("--item-field", required=True, help="What qrels call items; of a file the base name.")
+        searches.add_judged_files(parser)
         parser.add_argument("--no-floor", action="store_true", help="Measure without floors: every query finds.")
         parser.add_argument(
             "--off-topic", type=Path, metavar="FILE", help="Queries that should find nothing, a line each."

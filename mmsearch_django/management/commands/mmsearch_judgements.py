@@ -15,9 +15,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("label", metavar="app.Model")
-        parser.add_argument("--queries", type=Path, required=True, metavar="FILE", help="Lines of id, tab, text.")
-        parser.add_argument("--qrels", type=Path, required=True, metavar="FILE", help="Lines of id, 0, item, grade.")
-        parser.add_argument("--item-field", required=True, help="What qrels call items; of a file the base name.")
+        searches.add_judged_files(parser)
         parser.add_argument("--force", action="store_true", help="Overwrite the files if they are there.")
         parser.add_argument("--database", choices=list(connections), help="Default: where the model is read.")
 

@@ -10,7 +10,7 @@ from mmsearch_django.embedders import trial
 from mmsearch_django.embedders.base import Embedder
 from mmsearch_django.embedders.trial import Pair, Understanding
 from mmsearch_django.exceptions import MmsearchError
-from mmsearch_django.management.aliases import find_embedder
+from mmsearch_django.management import aliases
 
 QUERY = "a red car by the sea"
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("alias", nargs="?", default="default", help="The embedder (default: default).")
+        aliases.add_argument(parser)
         parser.add_argument(
             "--folder",
             type=Path,
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=float, default=5.0, help="How long to measure each speed (default: 5).")
 
     def handle(self, *, alias: str, folder: Path | None, seconds: float, **options: Any) -> None:
-        embedder = find_embedder(alias)
+        embedder = aliases.find_embedder(alias)
         try:
             pairs = trial.read(folder) if folder else trial.shipped()
             if len(pairs) < 2:
