@@ -6,18 +6,19 @@ without Celery runs ``manage.py mmsearch_index`` from cron: nothing here is need
 
 import logging
 import time
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_ready
 from django.apps import apps
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 
-from mmsearch_django.fields import embedding_fields
+from mmsearch_django.fields import all_embedding_fields, embedding_fields
 from mmsearch_django.indexing import running
 from mmsearch_django.signals import marked
+from mmsearch_django.triggers.definitions import watched_models
 
 logger = logging.getLogger("mmsearch_django")
 
@@ -51,15 +52,22 @@ _quiet_until = 0.0
 
 def connect() -> None:
     """Listen to writes through the ORM, so that they are indexed at once instead of at the next sweep."""
-    for model in apps.get_models():
-        if embedding_fields(model):
-            for signal in (post_save, post_delete, marked):
+    for model in apps.get_models(include_auto_created=True):
+        if listeners(model):
+            for signal in (post_save, post_delete, m2m_changed, marked):
                 signal.connect(kick_on_commit, sender=model)
     worker_ready.connect(sweep_at_start)
 
 
+@cache
+def listeners(model: Any) -> frozenset[str]:
+    """Labels of the models whose embedding fields read from this one's table, its own or as a related one."""
+    reading = [field for field in all_embedding_fields() if model in watched_models(field)]
+    return frozenset(field.model._meta.label for field in (*embedding_fields(model).values(), *reading))
+
+
 def kick_on_commit(*, sender: Any, using: str, **kwargs: Any) -> None:
-    for label in {field.model._meta.label for field in embedding_fields(sender).values()}:
+    for label in listeners(sender):
         transaction.on_commit(partial(kick, label), using=using, robust=True)
 
 

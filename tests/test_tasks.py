@@ -16,7 +16,7 @@ from mmsearch_django.models import Mark, State
 from mmsearch_django.sources import Content, ImageSource
 from tests.celery_app import broker
 from tests.indexing.processes import python, wait_for
-from tests.models import Asset, AssetProxy, Clip, LongClip, Quiet
+from tests.models import Asset, AssetProxy, Clip, LongClip, Quiet, Story, Tag
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,15 @@ class TestKicks:
         tasks._kicked["tests.Asset"] -= 1
         Asset.objects.first().delete()
         assert sent == [("index_model", "tests.Asset", 1)] * 2
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_write_to_a_related_table_kicks(self, sent):
+        tag, story = Tag.objects.create(name="red"), Story.objects.create(title="A")
+        for write in (lambda: story.tags.add(tag), tag.save, story.tags.clear):
+            sent.clear()
+            tasks._kicked.clear()
+            write()
+            assert sent == [("index_model", "tests.Story", 1)]
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize(
