@@ -59,6 +59,10 @@ class Source:
         """What to embed of this instance. Raises Skip when there is nothing, AssetError when it is unreadable."""
         raise NotImplementedError
 
+    def digest(self, instance: models.Model) -> bytes:
+        """That of the content, which a subclass may know for less. Raises what ``read`` raises of a missing one."""
+        return self.read(instance).digest
+
     def _column(self, model: type[models.Model], name: str) -> "models.Field[Any, Any]":
         try:
             field = model._meta.get_field(name)
@@ -120,13 +124,24 @@ class ImageSource(Source):
             raise ConfigurationError(f"{self!r}: {column.model._meta.label}.{column.name} is no FileField.")
 
     def read(self, instance: models.Model) -> Content:
+        file = self._file(instance)
+        picture = images.read(file)
+        if picture is None:
+            raise Skip(f"{file.name} is no picture.")
+        return Content(picture.image, picture.digest)
+
+    def digest(self, instance: models.Model) -> bytes:
+        file = self._file(instance)
+        digest = images.digest(file)
+        if digest is None:
+            raise Skip(f"{file.name} is no picture.")
+        return digest
+
+    def _file(self, instance: models.Model) -> Any:
         [name] = self.fields
         file: Any = instance
         for step in name.split(LOOKUP_SEP):
             file = getattr(file, step, None)
         if not file:
             raise Skip(f"No file in {name}.")
-        picture = images.read(file)
-        if picture is None:
-            raise Skip(f"{file.name} is no picture.")
-        return Content(picture.image, picture.digest)
+        return file
