@@ -13,6 +13,8 @@ from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
 from mmsearch_django.models import Mark, Space, State
 
+LATE_SECONDS = 600
+"""A sweep that has not run for so long has stopped."""
 WINDOW_SECONDS = 300
 """Throughput is that of the last minutes."""
 AGES = {"under a minute": 60, "under an hour": 3600, "under a day": 86400, "older": None}

@@ -8,12 +8,11 @@ from django.db import connections
 from django.utils import timezone
 
 from mmsearch_django import metrics
-from mmsearch_django.indexing.status import Status, status
+from mmsearch_django.indexing.status import LATE_SECONDS, Status, status
 from mmsearch_django.management.targets import find_targets
 
 COUNTS = ("ready", "pending", "claimed", "failed", "skipped", "total")
 FACTS = ("model", "field", *COUNTS, "ages", "errors", "per_minute", "seconds_left", "signature", "floors", "swept_at")
-LATE_SECONDS = 600
 
 
 class Command(BaseCommand):
