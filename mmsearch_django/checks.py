@@ -19,6 +19,7 @@ from mmsearch_django.fields import MAX_DIMENSIONS, EmbeddingField, all_embedding
 from mmsearch_django.indexing import hnsw
 from mmsearch_django.models import Mark, Space, State
 from mmsearch_django.search.hits import ANNOTATIONS
+from mmsearch_django.triggers import extension
 
 MEANINGS = {
     "mmsearch.E001": ("No embedder is called 'default'.", "Configure MMSEARCH['EMBEDDERS']['default']."),
@@ -42,6 +43,10 @@ MEANINGS = {
     "mmsearch.E024": (
         "The embedder is not the one that made the vectors.",
         "Go back to the old embedder, or embed everything anew.",
+    ),
+    "mmsearch.E025": (
+        "pgvector is in a schema that is not on the role's search_path.",
+        "Add it with ALTER ROLE, as the message says.",
     ),
     "mmsearch.I001": ("A model's licence forbids commercial use.", "Silence it where that is settled."),
     "mmsearch.W001": ("MMSEARCH has a key that means nothing.", "Correct its spelling, or remove it."),
@@ -146,6 +151,9 @@ def _check_pgvector(using: str) -> Iterator[CheckMessage]:
         yield message("mmsearch.E021", f"pgvector of '{using}' is {_dotted(version)}; 0.8 is needed.")
     elif version < (0, 8, 4):
         yield message("mmsearch.W020", f"pgvector of '{using}' is {_dotted(version)}, older than 0.8.4.")
+    there = extension.find(using)
+    if there is not None and not there.on_path:
+        yield message("mmsearch.E025", there.out_of_sight, hint=there.remedy)
 
 
 def pgvector_version(using: str) -> tuple[int, ...] | None:

@@ -45,7 +45,9 @@ class Path:
 
     def array(self, value: models.Expression | models.F | None = None) -> ArraySubquery:
         """All values of one row in SQL, in the order of the related rows' keys."""
-        rows = self.model._base_manager.filter(pk=models.OuterRef("pk")).order_by(f"{self.relation}__pk")
+        rows: models.QuerySet[Any] = (
+            models.QuerySet(self.model).filter(pk=models.OuterRef("pk")).order_by(f"{self.relation}__pk")
+        )
         return ArraySubquery(rows.values_list(value or models.F(self.name)))
 
     def values(self, instance: models.Model) -> Sequence[Any]:
@@ -53,7 +55,7 @@ class Path:
         if self.attribute in vars(instance):
             loaded: Sequence[Any] = vars(instance)[self.attribute]
             return loaded
-        rows = self.model._base_manager.using(instance._state.db).filter(pk=instance.pk)
+        rows: models.QuerySet[Any] = models.QuerySet(self.model).using(instance._state.db).filter(pk=instance.pk)
         return list(rows.order_by(f"{self.relation}__pk").values_list(self.name, flat=True))
 
 

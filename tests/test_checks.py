@@ -119,6 +119,16 @@ class TestDatabases:
             [version] = cursor.fetchone()
         assert ".".join(map(str, checks.pgvector_version("default"))) == version
 
+    def test_pgvector_out_of_sight(self):
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE SCHEMA extensions")
+            cursor.execute("ALTER EXTENSION vector SET SCHEMA extensions")
+            [found] = checks.check_databases(databases=["default"])
+            assert found.id == "mmsearch.E025"
+            assert found.hint.startswith("Run: ALTER ROLE postgres SET search_path = ")
+            cursor.execute("SET LOCAL search_path = public, extensions")
+        assert self.found() == set()
+
     def test_a_router_that_keeps_our_tables_out(self, settings):
         settings.DATABASE_ROUTERS = [Router()]
         assert self.found() == {"mmsearch.E022"}

@@ -53,10 +53,12 @@ class Target:
         return str(objects_of(self.field)._meta.pk.rel_db_type(connections[self.using]))
 
     def rows(self) -> "models.QuerySet[Any]":
-        """All objects, whatever the model's own managers hide, each with its key as text and its fingerprint."""
+        """All objects, whatever the model's managers hide, each with its key as text and its fingerprint."""
         model, source = self.field.model, self.field.source
         paths = source.paths(model)
-        rows: models.QuerySet[Any] = model._base_manager.using(self.using).annotate(
+        # Not by its base manager, which may be one that hides rows, too (Meta.base_manager_name).
+        everything: models.QuerySet[Any] = models.QuerySet(model).using(self.using)
+        rows: models.QuerySet[Any] = everything.annotate(
             mm_key=Cast("pk", models.TextField()),
             mm_fingerprint=fingerprint(source.columns(model), paths, self.using),
             # In the same statement, so that what is embedded is what the fingerprint stands for.

@@ -110,7 +110,7 @@ def items(objects: Sequence[models.Model], model: type[models.Model], using: str
     if not objects:
         return []
     names = list(embedding_fields(model))
-    rows = model._base_manager.using(using).filter(pk__in=[obj.pk for obj in objects])
+    rows: models.QuerySet[Any] = models.QuerySet(model).using(using).filter(pk__in=[obj.pk for obj in objects])
     found = {key: vectors for key, *vectors in rows.values_list("pk", *(f"{name}__vector" for name in names))}
     return [Item(obj.pk, _vectors(names, found.get(obj.pk, []))) for obj in objects]
 

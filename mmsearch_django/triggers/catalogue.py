@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connections
 
+from mmsearch_django.models import Mark
 from mmsearch_django.triggers.functions import COMMENT, PREFIX
 from mmsearch_django.triggers.names import literal
 
@@ -31,6 +32,8 @@ class FoundFunction:
     name: str
     comment: str | None
     source: str
+    may_mark: bool
+    """Whether its owner, with whose rights it runs, may insert marks."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,13 @@ class Catalogue:
     tables: dict[str, Relation]
     """By the name that a model declares."""
     functions: dict[tuple[str, str], FoundFunction] = field(default_factory=dict)
+    """Those where our tables and the declared ones are, and wherever they write to our table of marks."""
     triggers: dict[tuple[str, str, str], FoundTrigger] = field(default_factory=dict)
     """By schema, table and name."""
     spaces: frozenset[int] = frozenset()
     """That some vector table names in its comment."""
+    role: str = "CURRENT_USER"
+    """Who is at work, as SQL."""
 
 
 def assumed(tables: Iterable[str], schema: str) -> Catalogue:
@@ -66,7 +72,7 @@ def read(using: str, tables: Iterable[str]) -> Catalogue:
     declared = list(tables)
     quoted = [connection.ops.quote_name(name) for name in declared]
     with connection.cursor() as cursor:
-        cursor.execute(QUERY, {"declared": declared, "quoted": quoted})
+        cursor.execute(QUERY, {"declared": declared, "quoted": quoted, "mark": Mark._meta.db_table})
         found = cursor.fetchone()[0]
     answer: dict[str, Any] = json.loads(found) if isinstance(found, str) else found
     functions = [FoundFunction(**row) for row in answer["functions"]]
@@ -76,6 +82,7 @@ def read(using: str, tables: Iterable[str]) -> Catalogue:
         functions={(row.schema, row.name): row for row in functions},
         triggers={(row.schema, row.table, row.name): row for row in triggers},
         spaces=frozenset(int(comment.removeprefix(SPACE_COMMENT)) for comment in answer["spaces"]),
+        role=answer["role"],
     )
 
 
@@ -85,13 +92,18 @@ WITH tables AS (
     FROM unnest(%(declared)s::text[], %(quoted)s::text[]) AS wanted(declared, quoted)
     JOIN pg_class c ON c.oid = to_regclass(wanted.quoted)
     JOIN pg_namespace n ON n.oid = c.relnamespace
+), marks AS (
+    SELECT '"' || COALESCE((SELECT schema FROM tables WHERE name = %(mark)s), current_schema())
+           || '"."' || %(mark)s || '"' AS name
 ), functions AS (
     SELECT p.oid, n.nspname AS schema, p.proname AS name, obj_description(p.oid, 'pg_proc') AS comment,
-           p.prosrc AS source
+           p.prosrc AS source,
+           COALESCE(has_table_privilege(p.proowner, to_regclass((SELECT name FROM marks)), 'INSERT'), true) AS may_mark
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE p.proname LIKE {literal(PREFIX.replace("_", chr(92) + "_") + "%%")}
       AND p.prorettype = 'trigger'::regtype
-      AND (n.nspname = current_schema() OR n.oid IN (SELECT namespace FROM tables))
+      AND (n.nspname = current_schema() OR n.oid IN (SELECT namespace FROM tables)
+           OR position((SELECT name FROM marks) IN p.prosrc) > 0)
 ), triggers AS (
     SELECT tables.schema, tables.name AS "table", t.tgname AS name, t.tgtype AS code, t.tgenabled AS enabled,
            t.tgoldtable AS old, t.tgnewtable AS new, jsonb_build_array(n.nspname, p.proname) AS function
@@ -109,5 +121,6 @@ SELECT jsonb_build_object(
     'triggers', (SELECT COALESCE(jsonb_agg(to_jsonb(triggers)), '[]') FROM triggers),
     'spaces', (SELECT COALESCE(jsonb_agg(description), '[]') FROM pg_description
                WHERE classoid = 'pg_class'::regclass AND objsubid = 0
-                 AND description ~ {literal(f"^{SPACE_COMMENT}[0-9]+$")}))
+                 AND description ~ {literal(f"^{SPACE_COMMENT}[0-9]+$")}),
+    'role', quote_ident(current_user))
 """

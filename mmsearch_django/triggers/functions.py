@@ -1,8 +1,8 @@
 """What each watched table should carry: the SQL of its trigger functions and triggers.
 
 The functions only append marks. They must never break the site's write: fixed search_path, qualified names, a guard
-that returns when a column or our table is gone, comparisons that cannot raise. They have no exception block, which
-would lose marks in silence.
+that returns when a column or our table is gone or their owner may not write to it, comparisons that cannot raise. They
+have no exception block, which would lose marks in silence.
 """
 
 from collections.abc import Mapping
@@ -163,7 +163,7 @@ class Function:
     @property
     def _guard(self) -> str:
         """Returns unless what every statement below names is there."""
-        needed = [_there(_named(self.table.mark), {"space_id", "object_id", "live"})]
+        needed = [_there(_named(self.table.mark), {"space_id", "object_id", "live"}, "INSERT")]
         if own := self._own_columns:
             needed.append(_there("TG_RELID", own))
         return f"IF NOT ({' AND '.join(needed)}) THEN\n    RETURN NULL;\nEND IF;\n"

@@ -14,15 +14,17 @@ from mmsearch_django.triggers.catalogue import Catalogue, FoundFunction
 from mmsearch_django.triggers.changes import Change
 from mmsearch_django.triggers.definitions import watched_models, watched_tables
 from mmsearch_django.triggers.functions import COMMENT, OPERATIONS, Function, Table, function_name
-from mmsearch_django.triggers.locks import brief_locks, is_contention, sqlstate
-from mmsearch_django.triggers.names import objects_of, quote
+from mmsearch_django.triggers.locks import LOCK_TIMEOUT, NOT_ALLOWED, brief_locks, is_contention, sqlstate
+from mmsearch_django.triggers.names import literal, objects_of, quote
 
 logger = logging.getLogger("mmsearch_django")
 
 CONCURRENT_MIGRATE = "XX000"
 """tuple concurrently updated."""
-TRIES = 5
-PAUSE = 0.2
+PATIENCE = 5.0
+"""Seconds for which ``install`` tries again what is locked, all in all."""
+PAUSE = 0.1
+"""Seconds after the first try; each pause is twice as long as the one before, so that writers are seldom held up."""
 OWN = (Mark, State, Space)
 TABLE_KINDS = ("r", "p")
 """Ordinary and partitioned: views and foreign tables take no such trigger; the sweep alone finds their writes."""
@@ -37,12 +39,13 @@ class Outcome:
 def install(using: str) -> Outcome:
     """Create, replace and drop until the database is as declared. What is locked is tried again, then reported."""
     outcome = Outcome()
+    give_up = time.monotonic() + PATIENCE
     for change in changes(using):
-        error = _attempt(change, using)
+        error = _attempt(change, using, give_up)
         if error is None:
             outcome.done.append(change.summary)
         else:
-            outcome.failed.append(f"Could not {change.summary}: {error}")
+            outcome.failed.append(f"Could not {change.summary}: {_advice(error, change, using)}")
     return outcome
 
 
@@ -71,12 +74,24 @@ def statements(schema: str = "public") -> list[str]:
     declared = list(all_embedding_fields())
     found = catalogue.assumed(_table_names(declared), schema)
     plan = spaces.plan(declared, declared, found, [])
-    planned = plan.changes + _missing(_tables(plan.ids, found), found)
-    return [statement for change in planned for statement in change.statements]
+    return _script(plan.changes + _missing(_tables(plan.ids, found), found))
 
 
-def _attempt(change: Change, using: str) -> DatabaseError | None:
-    for attempt in range(TRIES):
+def pending_statements(using: str) -> list[str]:
+    """The SQL that ``install`` would run in this database."""
+    return _script(changes(using))
+
+
+def _script(planned: list[Change]) -> list[str]:
+    """For a session of its own, each statement in its own transaction; it can be run again where one timed out."""
+    done = [statement for change in planned for statement in change.statements]
+    return [f"SET lock_timeout = {literal(LOCK_TIMEOUT)}", *done, "RESET lock_timeout"] if done else []
+
+
+def _attempt(change: Change, using: str, give_up: float) -> DatabaseError | None:
+    """Tries at least once, and while it is worth it until ``give_up``, a time of the monotonic clock."""
+    pause = PAUSE
+    while True:
         try:
             with brief_locks(using), connections[using].cursor() as cursor:
                 for statement in change.statements:
@@ -84,10 +99,21 @@ def _attempt(change: Change, using: str) -> DatabaseError | None:
             return None
         except DatabaseError as error:
             worth_it = is_contention(error) or sqlstate(error) == CONCURRENT_MIGRATE
-            if not worth_it or attempt == TRIES - 1:
+            if not worth_it or time.monotonic() + pause > give_up:
                 return error
-            time.sleep(PAUSE)
-    return None
+        time.sleep(pause)
+        pause *= 2
+
+
+def _advice(error: DatabaseError, change: Change, using: str) -> str:
+    """What the database said, and what to do about it."""
+    said = str(error).partition("\n")[0].rstrip(".")
+    again = f"'manage.py mmsearch_triggers --database {using}'"
+    if is_contention(error):
+        return f"{said}. Somebody holds it; run {again} when it is free."
+    if sqlstate(error) == NOT_ALLOWED:
+        return f"{said}. Let a role that may run: {change.remedy}; and then run {again}."
+    return f"{said}. Then run {again}."
 
 
 def _table_names(fields: Iterable[EmbeddingField]) -> list[str]:
@@ -122,12 +148,20 @@ def _changes_of(function: Function, found: Catalogue) -> Iterator[Change]:
     there = found.functions.get((function.table.schema, function.name))
     if there is None or (there.comment, there.source) != (function.comment, function.source):
         problem = f"The function of the {where} is {'missing' if there is None else 'not the declared one'}."
-        yield Change(f"write the function of the {where}", problem, tuple(function.create_function))
+        remedy = f"GRANT CREATE ON SCHEMA {quote(function.table.schema)} TO {found.role}"
+        if there is not None:
+            remedy = f"ALTER FUNCTION {function.signature} OWNER TO {found.role}"
+        yield Change(f"write the function of the {where}", problem, tuple(function.create_function), remedy)
+    if there is not None and not there.may_mark:
+        problem = f"The function of the {where} is owned by a role that may not insert marks, so it does nothing."
+        statement = f"ALTER FUNCTION {function.signature} OWNER TO {found.role}"
+        yield Change(f"take over the function of the {where}", problem, (statement,))
     trigger = found.triggers.get((function.table.schema, function.table.name, function.trigger))
     wanted = ((function.table.schema, function.name), function.operation.code, function.operation.old)
     if trigger is None or (trigger.function, trigger.code, trigger.old) != wanted:
         problem = f"The {where} is {'missing' if trigger is None else 'not the declared one'}."
-        yield Change(f"create the {where}", problem, (function.create_trigger,))
+        remedy = f"GRANT TRIGGER ON {function.on} TO {found.role}"
+        yield Change(f"create the {where}", problem, (function.create_trigger,), remedy)
     if trigger is not None and trigger.enabled not in "OA":
         yield Change(f"enable the {where}", f"The {where} is disabled.", (function.enable_trigger,))
 

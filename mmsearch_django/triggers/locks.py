@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from django.db import DatabaseError, connections, transaction
 
-LOCK_TIMEOUT = "100ms"
+LOCK_TIMEOUT = "50ms"
+NOT_ALLOWED = "42501"
 CONTENTION = ("55P03", "40P01", "40001")
 """Lock not available, deadlock, serialization failure: another was there, and it is worth another try."""
 

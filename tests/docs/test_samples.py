@@ -1,6 +1,5 @@
 """What the documentation tells a reader to write and to type: in a new project, with the clients that it shows."""
 
-import os
 import re
 import shutil
 import socket
@@ -12,14 +11,11 @@ from pathlib import Path
 from urllib.error import URLError
 
 import playwright
-import psycopg
 import pytest
-from django.db import connection
 
 from mmsearch_django.rest_framework.serializers import PictureSearch, SearchParameters
+from tests.docs.projects import ROOT, SAMPLES, database, environment, manage, run
 
-ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "docs/samples"
 MEDIA = ROOT / "example_project/demo_media"
 PICTURES = {"pear": "demo138-green-pear.webp", "giraffes": "demo087-two-giraffes-standing-between-trees.webp"}
 DATABASE = "mmsearch_samples"
@@ -57,17 +53,13 @@ def project(tmp_path_factory):
     for name in ("models.py", "admin.py", "api.py"):
         shutil.copy(SAMPLES / name, folder / "library")
     shutil.copy(MEDIA / PICTURES["giraffes"], folder / "photo.jpg")
-    with psycopg.connect(**{**connection.get_connection_params(), "dbname": "postgres"}, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {DATABASE}")
-        try:
-            manage(folder, "makemigrations", "library")
-            manage(folder, "migrate", "--verbosity=0")
-            manage(folder, "check", "--database=default", "--fail-level=WARNING")
-            manage(folder, "shell", "--verbosity=0", "--command", FILL)
-            manage(folder, "mmsearch_index")
-            yield folder
-        finally:
-            server.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+    with database(DATABASE):
+        manage(folder, "makemigrations", "library")
+        manage(folder, "migrate", "--verbosity=0")
+        manage(folder, "check", "--database=default", "--fail-level=WARNING")
+        manage(folder, "shell", "--verbosity=0", "--command", FILL)
+        manage(folder, "mmsearch_index")
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +79,6 @@ def site(project):
     finally:
         process.kill()
         process.wait()
-
-
-def environment():
-    kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    return {**kept, "PYTHONPATH": str(ROOT)}
-
-
-def run(folder, *command):
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def manage(folder, *arguments):
-    return run(folder, sys.executable, "manage.py", *arguments)
 
 
 def wait_for(address):

@@ -27,8 +27,22 @@ def test_what_cannot_be_installed_is_an_error(monkeypatch):
         cursor.execute("CREATE ROLE mmsearch_nobody")
         cursor.execute("GRANT SELECT ON mmsearch_django_space TO mmsearch_nobody")
         cursor.execute("SET LOCAL ROLE mmsearch_nobody")
-    with pytest.raises(CommandError, match="Could not create the insert trigger.*permission denied"):
+    remedy = 'permission denied.*Let a role that may run: GRANT TRIGGER ON "public"."tests_asset" TO mmsearch_nobody;'
+    with pytest.raises(CommandError, match=f"Could not create the insert trigger.*{remedy}"):
         call_command("mmsearch_triggers")
+
+
+def test_pending_sql_is_what_this_database_lacks(capsys):
+    call_command("mmsearch_triggers", "--sql", "--pending")
+    assert capsys.readouterr().out == ""
+    drop_trigger()
+    call_command("mmsearch_triggers", "--sql", "--pending")
+    timeout, create, reset, end = capsys.readouterr().out.split(";\n\n")
+    assert timeout.startswith("SET lock_timeout = ")
+    assert create.startswith('CREATE OR REPLACE TRIGGER mmsearch_insert AFTER INSERT ON "public"."tests_asset"')
+    assert (reset, end) == ("RESET lock_timeout", "")
+    with pytest.raises(CommandError, match="--pending goes with --sql"):
+        call_command("mmsearch_triggers", "--pending")
 
 
 def test_sql_is_all_that_a_new_database_needs(capsys):

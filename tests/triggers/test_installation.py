@@ -1,13 +1,12 @@
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from mmsearch_django import triggers
-from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.models import Mark
-from mmsearch_django.triggers import receivers
+from mmsearch_django.triggers import installation, receivers
 from tests.models import Asset, Clip
 from tests.triggers.sql import execute, held_lock, keys, marked, space
 
@@ -42,6 +41,16 @@ class TestInstalling:
         assert any("insert" in problem for problem in triggers.problems("default"))
         assert triggers.install("default").failed == []
         assert triggers.problems("default") == []
+        asset = Asset.objects.create(title="x")
+        assert marked(Asset, "words") == keys(asset)
+
+    def test_functions_of_a_role_that_may_no_longer_mark(self, unmarked):
+        """Their tables were given away: nothing breaks, it is told, and repaired."""
+        execute("CREATE ROLE mmsearch_former; ALTER FUNCTION mmsearch_insert_tests_asset() OWNER TO mmsearch_former")
+        Asset.objects.create(title="x")
+        assert marked(Asset, "words") == []
+        assert ["may not insert marks" in problem for problem in triggers.problems("default")] == [True]
+        assert triggers.install("default").failed == []
         asset = Asset.objects.create(title="x")
         assert marked(Asset, "words") == keys(asset)
 
@@ -83,14 +92,31 @@ class TestInstalling:
         )
         assert rows == [("p",)]
 
-    def test_a_locked_table_is_a_warning(self, transactional_db, caplog):
+    def test_a_locked_table_is_a_warning(self, transactional_db, caplog, monkeypatch):
+        monkeypatch.setattr(installation, "PATIENCE", 0)
         execute(f"DROP TRIGGER mmsearch_insert ON {ASSETS}")
         with held_lock(ASSETS):
             receivers.install_triggers(using="default")
-        assert "mmsearch_triggers" in caplog.text
+        assert "Somebody holds it; run 'manage.py mmsearch_triggers --database default'" in caplog.text
         assert triggers.problems("default") != []
         receivers.install_triggers(using="default")
         assert triggers.problems("default") == []
+
+    def test_a_lock_is_waited_for_between_tries(self, transactional_db, monkeypatch):
+        """The first pause ends with the lock, which nobody queues for meanwhile."""
+        execute(f"DROP TRIGGER mmsearch_insert ON {ASSETS}")
+        lock = held_lock(ASSETS)
+        lock.__enter__()
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                lock.__exit__(None, None, None)
+
+        monkeypatch.setattr(installation.time, "sleep", pause)
+        assert triggers.install("default").failed == []
+        assert pauses == [0.1, 0.2, 0.4]
 
 
 class TestMigrate:
@@ -108,9 +134,9 @@ class TestMigrate:
         execute("DROP EXTENSION vector CASCADE")
         execute("CREATE ROLE mmsearch_nobody")
         execute("SET LOCAL ROLE mmsearch_nobody")
-        with pytest.raises(ConfigurationError, match="CREATE EXTENSION vector;"):
+        with pytest.raises(CommandError, match="CREATE EXTENSION vector;"):
             receivers.create_extension(using="default", plan=plan)
-        with pytest.raises(ConfigurationError, match="CREATE EXTENSION vector;"):
+        with pytest.raises(CommandError, match="CREATE EXTENSION vector;"):
             receivers.create_extension(using="default", plan=[])  # An app without migrations is just created.
         settings.MIGRATION_MODULES = {}
         receivers.create_extension(using="default", plan=[])

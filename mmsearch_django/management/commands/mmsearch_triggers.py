@@ -13,10 +13,14 @@ class Command(BaseCommand):
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=list(connections), help="Database alias.")
         parser.add_argument("--sql", action="store_true", help="Print all SQL for a new database; touch none.")
         parser.add_argument("--schema", default="public", help="With --sql: where the tables are (default: public).")
+        parser.add_argument("--pending", action="store_true", help="With --sql: only what this database lacks.")
 
-    def handle(self, *, database: str, sql: bool, schema: str, verbosity: int, **options: Any) -> None:
+    def handle(self, *, database: str, sql: bool, schema: str, pending: bool, verbosity: int, **options: Any) -> None:
+        if pending and not sql:
+            raise CommandError("--pending goes with --sql.")
         if sql:
-            self.stdout.write("".join(f"{statement};\n\n" for statement in triggers.statements(schema)), ending="")
+            statements = triggers.pending_statements(database) if pending else triggers.statements(schema)
+            self.stdout.write("".join(f"{statement};\n\n" for statement in statements), ending="")
             return
         outcome = triggers.install(database)
         if verbosity:
