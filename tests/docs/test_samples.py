@@ -1,6 +1,5 @@
 """What the documentation tells a reader to write and to type: in a new project, with the clients that it shows."""
 
-import os
 import re
 import shutil
 import socket
@@ -12,23 +11,15 @@ from pathlib import Path
 from urllib.error import URLError
 
 import playwright
-import psycopg
 import pytest
-from django.db import connection
 
 from mmsearch_django.rest_framework.serializers import PictureSearch, SearchParameters
+from tests.projects import MEDIA, ROOT, SAMPLES, environment, manage, run, started
 
-ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "docs/samples"
-MEDIA = ROOT / "example_project/demo_media"
 PICTURES = {"pear": "demo138-green-pear.webp", "giraffes": "demo087-two-giraffes-standing-between-trees.webp"}
-DATABASE = "mmsearch_samples"
-PROJECT = f"""
-import dj_database_url
-DATABASES = {{"default": {{**dj_database_url.config(), "NAME": "{DATABASE}"}}}}
-INSTALLED_APPS += ["library", "rest_framework", "django_filters"]
-REST_FRAMEWORK = {{"DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination", "PAGE_SIZE": 1}}
-MEDIA_ROOT = BASE_DIR / "media"
+SETTINGS = """
+INSTALLED_APPS += ["rest_framework", "django_filters"]
+REST_FRAMEWORK = {"DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination", "PAGE_SIZE": 1}
 """
 URLS = """
 from django.urls import include
@@ -49,25 +40,17 @@ NODE = Path(playwright.__file__).parent / "driver/node"
 def project(tmp_path_factory):
     """A new project with what the pages say added to it, two pictures in it, indexed."""
     folder = tmp_path_factory.mktemp("site")
-    run(folder, sys.executable, "-m", "django", "startproject", "site_of_mine", ".")
-    manage(folder, "startapp", "library")
-    settings, urls = (folder / "site_of_mine" / name for name in ("settings.py", "urls.py"))
-    settings.write_text(settings.read_text() + PROJECT + (SAMPLES / "settings.py").read_text())
-    urls.write_text(urls.read_text() + URLS)
-    for name in ("models.py", "admin.py", "api.py"):
-        shutil.copy(SAMPLES / name, folder / "library")
-    shutil.copy(MEDIA / PICTURES["giraffes"], folder / "photo.jpg")
-    with psycopg.connect(**{**connection.get_connection_params(), "dbname": "postgres"}, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {DATABASE}")
-        try:
-            manage(folder, "makemigrations", "library")
-            manage(folder, "migrate", "--verbosity=0")
-            manage(folder, "check", "--database=default", "--fail-level=WARNING")
-            manage(folder, "shell", "--verbosity=0", "--command", FILL)
-            manage(folder, "mmsearch_index")
-            yield folder
-        finally:
-            server.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+    settings = SETTINGS + (SAMPLES / "settings.py").read_text()
+    with started(folder, "library", database="mmsearch_samples", settings=settings, urls=URLS):
+        for name in ("models.py", "admin.py", "api.py"):
+            shutil.copy(SAMPLES / name, folder / "library")
+        shutil.copy(MEDIA / PICTURES["giraffes"], folder / "photo.jpg")
+        manage(folder, "makemigrations", "library")
+        manage(folder, "migrate", "--verbosity=0")
+        manage(folder, "check", "--database=default", "--fail-level=WARNING")
+        manage(folder, "shell", "--verbosity=0", "--command", FILL)
+        manage(folder, "mmsearch_index")
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +70,6 @@ def site(project):
     finally:
         process.kill()
         process.wait()
-
-
-def environment():
-    kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    return {**kept, "PYTHONPATH": str(ROOT)}
-
-
-def run(folder, *command):
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def manage(folder, *arguments):
-    return run(folder, sys.executable, "manage.py", *arguments)
 
 
 def wait_for(address):
