@@ -108,7 +108,7 @@ def _download(storage: Any, name: str) -> tuple[bytes, int] | None:
             _require_other_medium(name, _too_large(name))
             return None
         header = storages.read(stream, HEADER_BYTES)
-        if header and not _recognised(header):
+        if header and not _recognised(header) and len(header) >= min(size, HEADER_BYTES):
             _require_other_medium(name, _unsupported(name))
             return None
         return header + storages.read(stream, conf.MAX_BYTES + 1 - len(header)), size

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 from urllib.error import URLError
 
@@ -130,6 +131,13 @@ for asked in ("two giraffes", "pear", "giraffes-standing"):
 def test_admin(project, site):
     found = manage(project, "shell", "--verbosity=0", "--command", ADMIN)
     assert found.splitlines() == ["200 giraffes", "200 pear", "200 giraffes"]
+
+
+def test_the_versions_that_were_tried():
+    page = (ROOT / "docs/existing-apps.md").read_text()
+    for name, package in {"django-filer": "django-filer", "Wagtail": "wagtail", "Django": "django"}.items():
+        major, minor, *_ = version(package).split(".")
+        assert f"{name} {major}.{minor}" in page
 
 
 @pytest.mark.parametrize("serializer", [SearchParameters, PictureSearch])

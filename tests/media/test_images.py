@@ -361,6 +361,10 @@ class TestRead:
         with pytest.raises(StorageUnavailable, match="gave 0 of the"):
             read(stored("a.png", encoded(red(), "PNG"), CountingStorage(stops=0)))
 
+    def test_a_download_of_less_than_a_header(self):
+        with pytest.raises(StorageUnavailable, match="gave 3 of the 10000"):
+            read(stored("a.png", b"\x89PN", CountingStorage(claims=10_000)))
+
     def test_a_storage_that_counts_what_it_compressed(self):
         """A size that is not the file's matters to nobody, as long as the picture can be read."""
         file = stored("a.png", encoded(red(), "PNG"), CountingStorage(claims=10_000))
