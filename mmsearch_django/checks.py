@@ -85,6 +85,7 @@ def check_fields(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) 
 def _check_field(field: EmbeddingField) -> Iterator[CheckMessage]:
     try:
         field.source.columns(field.model)
+        field.source.paths(field.model)
     except ConfigurationError as error:
         yield message("mmsearch.E004", f"{field.label}: {error}", field.model)
     taken = {column.name for column in field.model._meta.get_fields()} & set(ANNOTATIONS)

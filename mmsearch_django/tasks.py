@@ -6,18 +6,19 @@ without Celery runs ``manage.py mmsearch_index`` from cron: nothing here is need
 
 import logging
 import time
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_ready
 from django.apps import apps
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 
-from mmsearch_django.fields import embedding_fields
+from mmsearch_django.fields import all_embedding_fields, embedding_fields
 from mmsearch_django.indexing import running
 from mmsearch_django.signals import marked
+from mmsearch_django.triggers.definitions import watched_models
 
 logger = logging.getLogger("mmsearch_django")
 
@@ -32,8 +33,14 @@ CONNECTION: dict[str, Any] = {"connect_timeout": 1, "transport_options": {"max_r
 
 @shared_task(ignore_result=True, soft_time_limit=600, time_limit=660)
 def index_model(label: str) -> None:
-    """Embed what is pending of a model for a minute, then hand over to a successor."""
-    if running.work_on(apps.get_model(label), WORK_SECONDS):
+    """Embed what is pending of a model for a minute, then hand over to a successor.
+
+    The first at work after a bulk load calls in as many others as are configured and would find something to do.
+    """
+    model = apps.get_model(label)
+    for _ in range(running.others_wanted(model)):
+        send(index_model, label)
+    if running.work_on(model, WORK_SECONDS):
         send(index_model, label)
 
 
@@ -51,15 +58,22 @@ _quiet_until = 0.0
 
 def connect() -> None:
     """Listen to writes through the ORM, so that they are indexed at once instead of at the next sweep."""
-    for model in apps.get_models():
-        if embedding_fields(model):
-            for signal in (post_save, post_delete, marked):
+    for model in apps.get_models(include_auto_created=True):
+        if listeners(model):
+            for signal in (post_save, post_delete, m2m_changed, marked):
                 signal.connect(kick_on_commit, sender=model)
     worker_ready.connect(sweep_at_start)
 
 
+@cache
+def listeners(model: Any) -> frozenset[str]:
+    """Labels of the models whose embedding fields read from this one's table, its own or as a related one."""
+    reading = [field for field in all_embedding_fields() if model in watched_models(field)]
+    return frozenset(field.model._meta.label for field in (*embedding_fields(model).values(), *reading))
+
+
 def kick_on_commit(*, sender: Any, using: str, **kwargs: Any) -> None:
-    for label in {field.model._meta.label for field in embedding_fields(sender).values()}:
+    for label in listeners(sender):
         transaction.on_commit(partial(kick, label), using=using, robust=True)
 
 
@@ -90,3 +104,34 @@ def send(task: Any, *args: str, countdown: int = 0) -> None:
     except Exception as error:
         _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("Celery's broker cannot be reached, so new writes wait for the sweep: %s", error)
+
+
+# For mmsearch_doctor
+
+
+def configured() -> bool:
+    """Whether the site has named a broker; without one Celery would try a RabbitMQ on this machine."""
+    app = index_model.app
+    return bool(app.conf.broker_url or app.conf.broker_write_url or app.conf.task_always_eager)
+
+
+def broker_trouble() -> str:
+    """Why the broker cannot be reached; empty if it can."""
+    app = index_model.app
+    if app.conf.task_always_eager:
+        return ""
+    try:
+        with app.connection_for_write(**CONNECTION) as connection:
+            connection.ensure_connection(max_retries=1, timeout=CONNECTION["connect_timeout"])
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def workers() -> list[str]:
+    """Names of the running workers that know our tasks, asked for a second."""
+    app = index_model.app
+    if app.conf.task_always_eager:
+        return ["this process, eagerly,"]
+    found = app.control.inspect(timeout=1).registered() or {}
+    return sorted(name for name, known in found.items() if any(index_model.name in task for task in known))

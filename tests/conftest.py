@@ -26,3 +26,16 @@ def toy_jina_clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jina-clip")
     toy_jina_clip.make(folder / "files")
     return folder / "files"
+
+
+@pytest.fixture
+def celery():
+    """A Celery application of the test's own, with no broker yet."""
+    from celery import Celery, _state
+
+    before = _state.default_app
+    app = Celery("tests", set_as_current=True)
+    app.set_default()
+    yield app
+    _state.set_default_app(before)
+    _state._set_current_app(before)

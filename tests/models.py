@@ -66,6 +66,30 @@ class AssetProxy(Asset):
         proxy = True
 
 
+class Photo(models.Model):
+    file = models.FileField(blank=True)
+    licence = models.CharField(max_length=20, blank=True)
+
+
+class Story(models.Model):
+    """Its fields read what it is related to, one way and another."""
+
+    title = models.CharField(max_length=200)
+    team = models.ForeignKey(Team, models.SET_NULL, null=True)
+    parent = models.ForeignKey("self", models.SET_NULL, null=True)
+    tags = models.ManyToManyField(Tag)
+    cover = models.ForeignKey(Photo, models.SET_NULL, null=True)
+
+    words = EmbeddingField(TextSource("title", "team__name", "parent__title", "tags__name", "notes__text"))
+    look = EmbeddingField(ImageSource("cover__file"))
+
+
+class Note(models.Model):
+    story = models.ForeignKey(Story, models.CASCADE, related_name="notes")
+    text = models.TextField()
+    read = models.BooleanField(default=False)
+
+
 class Foreign(models.Model):
     """Stands for a model of another app, which cannot be changed."""
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from mmsearch_django.exceptions import ConfigurationError, CorruptFile, EmptyFile, MissingFile, UnsupportedFile
 from mmsearch_django.sources import ImageSource, Skip, TextSource
-from tests.models import Asset, AssetProxy, LongClip
+from tests.models import Asset, AssetProxy, LongClip, Photo, Story, Tag, Team
 
 TEXT = TextSource("title", "caption")
 IMAGE = ImageSource("file")
@@ -83,7 +83,7 @@ class TestColumns:
         assert [column.name for column in TEXT.columns(AssetProxy)] == ["title", "caption"]
         assert [column.name for column in TextSource("caption", "minutes").columns(LongClip)] == ["caption", "minutes"]
 
-    @pytest.mark.parametrize("name", ["nope", "tags", "visual", "tags__name", "team__name"])
+    @pytest.mark.parametrize("name", ["nope", "tags", "visual"])
     def test_a_name_that_is_no_column(self, name):
         with pytest.raises(ConfigurationError, match="tests.Asset"):
             TextSource(name).columns(Asset)
@@ -96,6 +96,42 @@ class TestColumns:
     def test_a_source_needs_names(self, fields):
         with pytest.raises(ConfigurationError, match="TextSource"):
             TextSource(*fields)
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        "name", ["tags__nope", "nope__name", "team__asset", "tags__name__lower", "title__x", "visual__object"]
+    )
+    def test_a_name_that_leads_to_no_column(self, name):
+        with pytest.raises(ConfigurationError, match="tests.Asset"):
+            TextSource(name).paths(Asset)
+
+    def test_a_picture_among_many(self):
+        assert [path.column.name for path in ImageSource("cover__file").paths(Story)] == ["file"]
+        with pytest.raises(ConfigurationError, match="many pictures of one tests.Team"):
+            ImageSource("asset__file").paths(Team)
+        with pytest.raises(ConfigurationError, match="no FileField"):
+            ImageSource("cover__licence").paths(Story)
+
+
+@pytest.mark.django_db
+class TestRelated:
+    @pytest.fixture
+    def story(self):
+        story = Story.objects.create(title="A", team=Team.objects.create(name="us"))
+        story.tags.add(*[Tag.objects.create(name=name) for name in ("zebra", "apple")])
+        return story
+
+    def test_texts_come_in_the_order_of_their_keys(self, story):
+        source = TextSource("title", "team__name", "parent__title", "tags__name", "notes__text")
+        assert source.read(story).value == "A\nus\nzebra\napple"
+
+    def test_a_picture_of_another(self, story, asset):
+        source = ImageSource("cover__file")
+        with pytest.raises(Skip, match="No file in cover__file"):
+            source.read(story)
+        story.cover = Photo(file=asset(picture()).file.name)
+        assert source.read(story).value.size == (20, 10)
 
 
 def test_sources_are_equal_by_what_they_read():

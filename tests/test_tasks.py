@@ -4,37 +4,25 @@ import subprocess
 import time
 
 import pytest
-from celery import Celery
 from django.db import connection, transaction
 
 from mmsearch_django import tasks
 from mmsearch_django.conf import BEAT_SCHEDULE
 from mmsearch_django.embedders.dummy import DummyEmbedder
 from mmsearch_django.exceptions import EmbedderUnavailable
-from mmsearch_django.indexing import running
+from mmsearch_django.indexing import claims, running
+from mmsearch_django.indexing.targets import targets
 from mmsearch_django.models import Mark, State
 from mmsearch_django.sources import Content, ImageSource
 from tests.celery_app import broker
 from tests.indexing.processes import python, wait_for
-from tests.models import Asset, AssetProxy, Clip, LongClip, Quiet
+from tests.models import Asset, AssetProxy, Clip, LongClip, Quiet, Story, Tag
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
     monkeypatch.setattr(tasks, "_kicked", {})
     monkeypatch.setattr(tasks, "_quiet_until", 0.0)
-
-
-@pytest.fixture
-def celery():
-    from celery import _state
-
-    before = _state.default_app
-    app = Celery("tests", set_as_current=True)
-    app.set_default()
-    yield app
-    _state.set_default_app(before)
-    _state._set_current_app(before)
 
 
 @pytest.fixture
@@ -64,6 +52,15 @@ class TestKicks:
         tasks._kicked["tests.Asset"] -= 1
         Asset.objects.first().delete()
         assert sent == [("index_model", "tests.Asset", 1)] * 2
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_write_to_a_related_table_kicks(self, sent):
+        tag, story = Tag.objects.create(name="red"), Story.objects.create(title="A")
+        for write in (lambda: story.tags.add(tag), tag.save, story.tags.clear):
+            sent.clear()
+            tasks._kicked.clear()
+            write()
+            assert sent == [("index_model", "tests.Story", 1)]
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize(
@@ -139,6 +136,27 @@ class TestTasks:
         asset = Asset.objects.create(title="red")
         tasks.index_model("tests.Asset")
         assert Asset.objects.get(words__isnull=False) == asset
+        assert sent == []
+
+    @pytest.mark.django_db
+    def test_the_first_after_a_bulk_load_calls_in_others(self, sent, settings):
+        settings.MMSEARCH = {**settings.MMSEARCH, "WORKERS": 4, "BATCH_SIZE": 2}
+        Asset.objects.bulk_create([Asset(title="red") for _ in range(2)])
+        tasks.index_model("tests.Asset")
+        assert sent == [("index_model", "tests.Asset", 0)]  # For the two fields, a batch each.
+        sent.clear()
+        Asset.objects.bulk_create([Asset(title="red") for _ in range(20)])
+        tasks.index_model("tests.Asset")
+        assert sent == [("index_model", "tests.Asset", 0)] * 3
+
+    @pytest.mark.django_db
+    def test_whoever_joins_calls_in_nobody(self, sent, settings):
+        settings.MMSEARCH = {**settings.MMSEARCH, "WORKERS": 4, "BATCH_SIZE": 2}
+        Asset.objects.bulk_create([Asset(title="red") for _ in range(20)])
+        target = targets(Asset)[0]
+        claims.drain(target)
+        claims.claim(target, 2)
+        tasks.index_model("tests.Asset")
         assert sent == []
 
     @pytest.mark.django_db

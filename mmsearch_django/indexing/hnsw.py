@@ -10,7 +10,7 @@ from django.db.backends.utils import truncate_name
 from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import IDENTIFIER_BYTES
 from mmsearch_django.indexing.targets import Target
-from mmsearch_django.triggers.definitions import quote
+from mmsearch_django.triggers.names import quote
 
 PAYS = 10_000
 """Vectors from which on an index is worth it; below, search is exact and needs none."""

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
+from math import ceil
 
 from django.db import models
 from django.utils import timezone
@@ -20,6 +21,15 @@ logger = logging.getLogger("mmsearch_django")
 
 BUSY_SECONDS = 60
 """A worker that claimed nothing for so long is not counted as one."""
+
+
+def others_wanted(model: type[models.Model]) -> int:
+    """How many more workers the backlog would feed, beside the one that asks; none if some are at it already."""
+    found = targets(model)
+    if any(status.workers(one, BUSY_SECONDS, conf.LEASE_SECONDS) for one in found):
+        return 0
+    batches = sum(status.unfinished(one) for one in found) / conf.BATCH_SIZE
+    return max(min(conf.WORKERS, ceil(batches)) - 1, 0)
 
 
 def work_on(model: type[models.Model], seconds: float) -> bool:

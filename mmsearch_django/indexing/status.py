@@ -13,6 +13,13 @@ from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
 from mmsearch_django.models import Mark, Space, State
 
+LATE_SECONDS = 600
+"""A sweep that has not run for so long has stopped."""
+WINDOW_SECONDS = 300
+"""Throughput is that of the last minutes."""
+AGES = {"under a minute": 60, "under an hour": 3600, "under a day": 86400, "older": None}
+"""How long rows have been pending, each with its limit in seconds."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -26,30 +33,57 @@ class Status:
     failed: int
     skipped: int
     total: int
+    ages: dict[str, int]
+    """Pending rows by how long they have been so; "unseen" are those that no mark or state tells of yet."""
     errors: dict[str, int]
     """Failed rows by error class."""
+    per_minute: float
+    """Rows brought to an end in each of the last minutes in which any was."""
+    signature: str
+    """What made the vectors; empty before the first."""
+    floors: dict[str, Any]
+    """Calibrations by kind of query, as learnt from this library; empty while the shipped ones serve."""
     swept_at: datetime | None
     """When the verifying sweep last ran."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until nothing is pending, at the present rate; None while nothing moves."""
+        if not self.pending:
+            return 0.0
+        return 60 * self.pending / self.per_minute if self.per_minute else None
 
 
 def status(target: Target) -> Status:
     with connections[target.using].cursor() as cursor:
-        cursor.execute(COUNTS.format(objects=target.object_table, key=target.key_column), {"space": target.space})
+        parameters: dict[str, Any] = {
+            "space": target.space,
+            "window": WINDOW_SECONDS,
+            "ages": [a for a in AGES.values() if a],
+        }
+        cursor.execute(COUNTS.format(objects=target.object_table, key=target.key_column), parameters)
         rows = cursor.fetchall()
     counts: Counter[str] = Counter()
     errors: Counter[str] = Counter()
-    for kind, error_class, claimed, count in rows:
-        counts[kind] += count
-        counts["claimed"] += claimed
+    ages: Counter[str] = Counter()
+    for kind, error_class, age, claimed, count, ended, _first in rows:
+        counts.update({kind: count, "claimed": claimed, "ended": ended, "total": count})
         if kind == "failed":
             errors[error_class] += count
+        if kind == "pending":
+            ages["unseen" if age is None else list(AGES)[age]] += count
+    seconds = max((row[-1] for row in rows if row[-1] is not None), default=0.0)
+    space = Space.objects.using(target.using).get(pk=target.space)
     return Status(
         model=target.field.model._meta.label,
         field=target.field.name,
-        **{kind: counts[kind] for kind in ("ready", "pending", "claimed", "failed", "skipped")},
-        total=sum(row[-1] for row in rows),
+        **{kind: counts[kind] for kind in ("ready", "pending", "claimed", "failed", "skipped", "total")},
+        ages={age: ages[age] for age in (*AGES, "unseen") if ages[age]},
         errors=dict(errors.most_common()),
-        swept_at=Space.objects.using(target.using).values_list("swept_at", flat=True).get(pk=target.space),
+        per_minute=60 * counts["ended"] / max(float(seconds), 60.0),
+        signature=space.signature,
+        floors=space.floors,
+        swept_at=space.swept_at,
     )
 
 
@@ -82,15 +116,23 @@ def workers(target: Target, seconds: int, lease: int) -> int:
 
 
 COUNTS = f"""
-WITH marked AS MATERIALIZED (SELECT DISTINCT object_id FROM {MARKS} WHERE space_id = %(space)s),
-everything AS MATERIALIZED (SELECT EXISTS (SELECT FROM marked WHERE object_id IS NULL) AS marked)
-SELECT CASE WHEN s.id IS NULL OR m.object_id IS NOT NULL OR e.marked THEN 'pending' ELSE s.status END AS kind,
-       s.error_class, count(*) FILTER (WHERE s.status = 'pending' AND s.lease_until > now()), count(*)
+WITH marked AS MATERIALIZED (
+    SELECT object_id, min(marked_at) AS marked_at FROM {MARKS} WHERE space_id = %(space)s GROUP BY object_id
+), everything AS MATERIALIZED (SELECT min(marked_at) AS marked_at FROM marked WHERE object_id IS NULL)
+SELECT CASE WHEN s.id IS NULL OR m.object_id IS NOT NULL OR e.marked_at IS NOT NULL THEN 'pending'
+            ELSE s.status END AS kind,
+       s.error_class,
+       width_bucket(extract(epoch FROM now() - COALESCE(m.marked_at, e.marked_at, s.changed_at)), %(ages)s) AS age,
+       count(*) FILTER (WHERE s.status = 'pending' AND s.lease_until > now()),
+       count(*),
+       count(*) FILTER (WHERE s.finished_at > now() - %(window)s * interval '1 second'),
+       extract(epoch FROM now() - min(s.finished_at)
+           FILTER (WHERE s.finished_at > now() - %(window)s * interval '1 second'))
 FROM {{objects}} AS o
 CROSS JOIN everything AS e
 LEFT JOIN {STATES} AS s ON s.space_id = %(space)s AND s.object_id = o.{{key}}::text
 LEFT JOIN marked AS m ON m.object_id = o.{{key}}::text
-GROUP BY 1, 2
+GROUP BY 1, 2, 3
 """
 
 CLAIMABLE = f"""

@@ -12,7 +12,7 @@ from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import EmbeddingField, Vector, all_embedding_fields, embedding_fields
 from mmsearch_django.indexing.fingerprints import fingerprint
 from mmsearch_django.models import Mark, Space, State
-from mmsearch_django.triggers.definitions import column_of, objects_of, quote
+from mmsearch_django.triggers.names import column_of, objects_of, quote
 
 MARKS, STATES, SPACES = (quote(model._meta.db_table) for model in (Mark, State, Space))
 
@@ -54,10 +54,13 @@ class Target:
 
     def rows(self) -> "models.QuerySet[Any]":
         """All objects, whatever the model's own managers hide, each with its key as text and its fingerprint."""
-        model = self.field.model
+        model, source = self.field.model, self.field.source
+        paths = source.paths(model)
         rows: models.QuerySet[Any] = model._base_manager.using(self.using).annotate(
             mm_key=Cast("pk", models.TextField()),
-            mm_fingerprint=fingerprint(self.field.source.columns(model), self.using),
+            mm_fingerprint=fingerprint(source.columns(model), paths, self.using),
+            # In the same statement, so that what is embedded is what the fingerprint stands for.
+            **{path.attribute: path.array() for path in paths},
         )
         return rows
 

@@ -75,6 +75,12 @@ def read(file: Any) -> Picture | None:
         raise
 
 
+def digest(file: Any) -> bytes | None:
+    """The SHA-256 of the file, without decoding it; None and AssetError as ``read``."""
+    downloaded = _download(file.storage, str(file.name))
+    return None if downloaded is None else sha256(downloaded[0]).digest()
+
+
 def decode(data: bytes, *, name: str = "") -> Image:
     """An RGB picture of at most 1024 pixels a side: upright, on white, the first frame. Raises AssetError."""
     if not data:

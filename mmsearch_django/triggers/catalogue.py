@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import connections
 
-from mmsearch_django.triggers.definitions import COMMENT, PREFIX, literal
+from mmsearch_django.triggers.functions import COMMENT, PREFIX
+from mmsearch_django.triggers.names import literal
 
 SPACE_COMMENT = f"{COMMENT}space "
 """A vector table says in its comment which space it serves, so that it is known again when it was renamed."""

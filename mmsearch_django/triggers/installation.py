@@ -4,28 +4,18 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db import DatabaseError, connections, router
 
-from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields
 from mmsearch_django.models import Mark, Space, State
 from mmsearch_django.triggers import catalogue, spaces
 from mmsearch_django.triggers.catalogue import Catalogue, FoundFunction
 from mmsearch_django.triggers.changes import Change
-from mmsearch_django.triggers.definitions import (
-    COMMENT,
-    OPERATIONS,
-    Function,
-    Table,
-    function_name,
-    objects_of,
-    quote,
-    watched_columns,
-    watched_tables,
-)
+from mmsearch_django.triggers.definitions import watched_models, watched_tables
+from mmsearch_django.triggers.functions import COMMENT, OPERATIONS, Function, Table, function_name
 from mmsearch_django.triggers.locks import brief_locks, is_contention, sqlstate
+from mmsearch_django.triggers.names import objects_of, quote
 
 logger = logging.getLogger("mmsearch_django")
 
@@ -104,16 +94,8 @@ def _table_names(fields: Iterable[EmbeddingField]) -> list[str]:
     names = {model._meta.db_table for model in OWN}
     for embedding in fields:
         names.add(embedding.vectors._meta.db_table)
-        names.update(model._meta.db_table for model in _watched(embedding))
+        names.update(model._meta.db_table for model in watched_models(embedding))
     return sorted(names)
-
-
-def _watched(field: EmbeddingField) -> list[Any]:
-    """The models that it watches; none if its declaration is wrong, which a check reports."""
-    try:
-        return list(watched_columns(field))
-    except ConfigurationError:
-        return []
 
 
 def _allowed(field: EmbeddingField, using: str) -> bool:
@@ -121,7 +103,7 @@ def _allowed(field: EmbeddingField, using: str) -> bool:
 
 
 def _exists(field: EmbeddingField, found: Catalogue) -> bool:
-    watched = _watched(field)
+    watched = watched_models(field)
     return bool(watched) and all(model._meta.db_table in found.tables for model in (field.vectors, *watched))
 
 
@@ -153,7 +135,7 @@ def _changes_of(function: Function, found: Catalogue) -> Iterator[Change]:
 def _stale(wanted: list[Table], elsewhere: list[EmbeddingField], found: Catalogue) -> list[Change]:
     """Functions of ours that nothing needs. ``elsewhere`` are fields that another alias of this database may serve."""
     kept = {(function.table.schema, function.name) for table in wanted for function in table.functions}
-    for model in {model for embedding in elsewhere for model in _watched(embedding)}:
+    for model in {model for embedding in elsewhere for model in watched_models(embedding)}:
         row = found.tables.get(model._meta.db_table)
         kept.update((row.schema, function_name(row.name, operation)) for operation in OPERATIONS if row)
     ours = [row for row in found.functions.values() if (row.comment or "").startswith(COMMENT)]

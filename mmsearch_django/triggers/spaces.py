@@ -7,7 +7,7 @@ from mmsearch_django.fields import EmbeddingField
 from mmsearch_django.models import Mark, Space, State
 from mmsearch_django.triggers.catalogue import SPACE_COMMENT, Catalogue, Relation
 from mmsearch_django.triggers.changes import Change
-from mmsearch_django.triggers.definitions import literal, quote
+from mmsearch_django.triggers.names import literal, quote
 
 Label = tuple[str, str]
 

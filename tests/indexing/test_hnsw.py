@@ -53,6 +53,8 @@ def test_only_one_builds(filled):
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [hnsw.lock_key(filled)])
         assert not hnsw.build(filled)
+        with other.cursor() as cursor:  # The server notices a closed connection only after a while.
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [hnsw.lock_key(filled)])
     finally:
         other.close()
     assert hnsw.build(filled)

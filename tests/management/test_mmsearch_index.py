@@ -1,4 +1,5 @@
 import pytest
+from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db import connection
 
@@ -9,6 +10,7 @@ from mmsearch_django.indexing import hnsw
 from mmsearch_django.indexing.status import status
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Space
+from tests.colours import encoded
 from tests.models import Asset, Clip
 
 
@@ -57,6 +59,18 @@ def test_only_what_is_asked_for(words):
     assert status(words).ready == 1
     assert not Clip.objects.filter(words__isnull=False).exists()
     assert not Asset.objects.filter(visual__isnull=False).exists()
+
+
+def test_files_replaced_under_the_same_name(transactional_db, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    asset = Asset.objects.create(file=ContentFile(encoded("red"), name="a.png"))
+    index()
+    before = Asset.objects.get().visual.embedded_at
+    (tmp_path / asset.file.name).write_bytes(encoded("blue"))
+    index()
+    assert Asset.objects.get().visual.embedded_at == before
+    index(check_files=True)
+    assert Asset.objects.get().visual.embedded_at > before
 
 
 def test_an_unknown_field(words):

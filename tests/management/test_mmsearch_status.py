@@ -33,8 +33,16 @@ def test_json(failed, capsys):
         "failed": 1,
         "skipped": 0,
         "total": 2,
+        "ages": {},
+        "errors": {"CorruptFile": 1},
+        "per_minute": 2.0,
+        "seconds_left": 0.0,
+        "signature": str(failed.field.embedder.signature),
+        "floors": {},
+        "swept_at": None,
     }
     assert (visual["field"], visual["pending"], visual["total"]) == ("visual", 2, 2)
+    assert (visual["ages"], visual["seconds_left"]) == ({"under a minute": 2}, None)
 
 
 def test_text(failed, capsys):
@@ -42,11 +50,33 @@ def test_text(failed, capsys):
     call_command("mmsearch_status")
     out = capsys.readouterr().out
     head, *rows = [line.split() for line in out.splitlines()]
-    assert head == ["field", "ready", "pending", "claimed", "failed", "skipped", "total"]
-    assert ["tests.Asset.words", "1", "0", "0", "1", "0", "2"] in rows
+    assert head == ["field", "ready", "pending", "claimed", "failed", "skipped", "total", "a", "minute", "time", "left"]
+    assert ["tests.Asset.words", "1", "0", "0", "1", "0", "2", "2"] in rows
+    assert ["tests.Asset.visual", "0", "2", "0", "0", "0", "2", "0", "?"] in rows
+    assert "tests.Asset.visual: 2 under a minute" in out
+    assert f"tests.Asset.words: {failed.field.embedder.signature}" in out
+    assert "tests.Asset.visual: nothing yet" in out
     assert "tests.Asset.words: 1 CorruptFile" in out
     assert "tests.Asset.words: 0 seconds ago" in out
     assert "tests.Clip.words: never; start a Celery worker with beat" in out
+
+
+def test_time_left_and_floors(failed, capsys):
+    Asset.objects.bulk_create([Asset(title=str(number)) for number in range(300)])
+    Space.objects.filter(pk=failed.space).update(floors={"text": {"zero": 0, "floor": 0.25, "one": 1}, "vectors": 900})
+    call_command("mmsearch_status", "tests.Asset")
+    out = capsys.readouterr().out
+    [row] = [line for line in out.splitlines() if line.startswith("tests.Asset.words")]
+    assert row.endswith("2.5 h")
+    assert "tests.Asset.words: text 0.25, learnt from 900 vectors" in out
+
+
+def test_prometheus(failed, capsys):
+    call_command("mmsearch_status", "tests.Asset", format="prometheus")
+    out = capsys.readouterr().out
+    assert 'mmsearch_assets{field="words",model="tests.Asset",status="ready"} 1.0' in out
+    assert 'mmsearch_failed_assets{error_class="CorruptFile",field="words",model="tests.Asset"} 1.0' in out
+    assert "tests.Clip" not in out
 
 
 def test_a_sweep_that_stopped(failed, capsys):

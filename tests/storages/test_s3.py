@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.files.base import ContentFile
 
 from example_project.library.models import Asset
 from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing.files import check_files
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import State
 from tests import colours
@@ -81,12 +83,15 @@ def test_a_replaced_file(assets, visual):
     assert nearest("yellow") == red.title
 
 
-def test_a_file_overwritten_under_its_name_is_not_noticed(assets, visual):
+def test_a_file_overwritten_under_its_name_is_noticed_when_files_are_checked(assets, visual):
     red = assets["red"]
     red.file.storage.delete(red.file.name)
     assert red.file.storage.save(red.file.name, ContentFile(colours.encoded("yellow"))) == red.file.name
     red.save()
     assert embed_all(visual) == {}
+    assert sum(check_files(visual), start=Counter()) == {"same": 2, "changed": 1}
+    assert embed_all(visual) == {"ready": 1}
+    assert nearest("yellow") == red.title
 
 
 def add(name):

@@ -1,5 +1,6 @@
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.db import connections
 from tqdm import tqdm
 
 from mmsearch_django.exceptions import MmsearchError
-from mmsearch_django.indexing import claims, floors, hnsw, renewal, status, sweep
+from mmsearch_django.indexing import claims, files, floors, hnsw, renewal, status, sweep
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.management.targets import find_targets
@@ -26,6 +27,9 @@ class Command(BaseCommand):
         parser.add_argument("--batch-size", type=int, help="Assets embedded together (default: the setting).")
         parser.add_argument("--no-index", action="store_true", help="Do not build the HNSW index.")
         parser.add_argument("--retry-failed", action="store_true", help="Try failed assets once more.")
+        parser.add_argument(
+            "--check-files", action="store_true", help="Read all files again, for those replaced under the same name."
+        )
         parser.add_argument(
             "--start-over",
             action="store_true",
@@ -55,12 +59,24 @@ class Command(BaseCommand):
         while claims.drain(target):
             pass
         sweep.sweep_all(target)
+        if options["check_files"] and (unread := self.check_files(target, quiet=quiet)):
+            self.stderr.write(f"{target}: the storage did not give {unread:,} files to compare; run it again.")
         self.embed(target, batch_size, quiet=quiet)
         self.report(target)
         if floors.refresh(target) and not quiet:
             self.stderr.write(f"{target}: learnt where noise begins.")
         if not no_index and hnsw.build(target) and not quiet:
             self.stderr.write(f"{target}: built the HNSW index.")
+
+    def check_files(self, target: Target, *, quiet: bool) -> int:
+        """Returns how many could not be compared."""
+        total = target.vectors.count()
+        with tqdm(total=total, desc=f"{target} files", unit="file", disable=quiet, file=sys.stderr) as bar:
+            found: Counter[str] = Counter()
+            for counts in files.check_files(target):
+                found.update(counts)
+                bar.update(counts.total())
+        return found["unread"]
 
     def embed(self, target: Target, size: int | None, *, quiet: bool) -> None:
         """Until nothing can be claimed and nobody else holds a claim that might come back."""

@@ -3,14 +3,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
 from django.utils import timezone
 
-from mmsearch_django.indexing.status import Status, status
+from mmsearch_django import metrics
+from mmsearch_django.indexing.status import LATE_SECONDS, Status, status
 from mmsearch_django.management.targets import find_targets
 
 COUNTS = ("ready", "pending", "claimed", "failed", "skipped", "total")
-LATE_SECONDS = 600
+FACTS = ("model", "field", *COUNTS, "ages", "errors", "per_minute", "seconds_left", "signature", "floors", "swept_at")
 
 
 class Command(BaseCommand):
@@ -19,20 +21,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("labels", nargs="*", metavar="app.Model", help="Only these models.")
         parser.add_argument("--database", choices=list(connections), help="Default: where each model is written.")
-        parser.add_argument("--format", choices=["text", "json"], default="text")
+        parser.add_argument("--format", choices=["text", "json", "prometheus"], default="text")
 
     def handle(self, *, labels: Sequence[str], database: str | None, format: str, **options: Any) -> None:
-        found = [status(target) for target in find_targets(labels, using=database)]
+        targets = find_targets(labels, using=database)
+        if format == "prometheus":
+            self.stdout.write(metrics.exposition(targets), ending="")
+            return
+        found = [status(target) for target in targets]
         if format == "json":
-            rows = [{name: getattr(row, name) for name in ("model", "field", *COUNTS)} for row in found]
-            self.stdout.write(json.dumps(rows, indent=2))
+            rows = [{name: getattr(row, name) for name in FACTS} for row in found]
+            self.stdout.write(json.dumps(rows, indent=2, cls=DjangoJSONEncoder))
         else:
-            self.stdout.write("\n".join([*table(found), *reasons(found), *sweeps(found)]))
+            self.stdout.write("\n".join([*table(found), *reasons(found), *sections(found)]))
 
 
 def table(found: Sequence[Status]) -> list[str]:
-    head = ("field", *COUNTS)
-    rows = [(f"{row.model}.{row.field}", *(f"{getattr(row, name):,}" for name in COUNTS)) for row in found]
+    head = ("field", *COUNTS, "a minute", "time left")
+    rows = [(_name(row), *(f"{getattr(row, name):,}" for name in COUNTS), *_pace(row)) for row in found]
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
     return ["  ".join(_cells(row, widths)) for row in [head, *rows]]
 
@@ -41,15 +47,44 @@ def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
 
 
+def _name(row: Status) -> str:
+    return f"{row.model}.{row.field}"
+
+
+def _pace(row: Status) -> tuple[str, str]:
+    left = row.seconds_left
+    return f"{row.per_minute:,.0f}", "?" if left is None else _duration(left) if left else ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
+    return f"{days:.1f} days" if days >= 2 else f"{hours:.1f} h" if hours >= 2 else f"{max(minutes, 1):.0f} min"
+
+
 def reasons(found: Sequence[Status]) -> list[str]:
     """Why rows failed."""
-    lines = [f"  {row.model}.{row.field}: {n:,} {name}" for row in found for name, n in row.errors.items()]
+    lines = [f"  {_name(row)}: {n:,} {name}" for row in found for name, n in row.errors.items()]
     return ["", "Failed:", *lines] if lines else []
 
 
-def sweeps(found: Sequence[Status]) -> list[str]:
-    """When the sweep last ran; without it, writes that no trigger saw stay unseen."""
-    return ["", "Sweep last ran:", *(f"  {row.model}.{row.field}: {_ran(row)}" for row in found)]
+def sections(found: Sequence[Status]) -> list[str]:
+    """How long rows have waited, what made the vectors, where noise begins, and when the sweep last ran."""
+    waiting = [f"  {_name(row)}: {n:,} {age}" for row in found for age, n in row.ages.items()]
+    return [
+        *(["", "Pending for:", *waiting] if waiting else []),
+        *("", "Vectors made by:", *(f"  {_name(row)}: {row.signature or 'nothing yet'}" for row in found)),
+        *("", "Floors:", *(f"  {_name(row)}: {_floors(row)}" for row in found)),
+        *("", "Sweep last ran:", *(f"  {_name(row)}: {_ran(row)}" for row in found)),
+    ]
+
+
+def _floors(row: Status) -> str:
+    """The similarity below which a hit is noise, by kind of query."""
+    learnt = {kind: value["floor"] for kind, value in row.floors.items() if isinstance(value, dict)}
+    if not learnt:
+        return "as shipped with the embedder, until there are enough vectors to learn from"
+    vectors = f"learnt from {row.floors.get('vectors', 0):,} vectors"
+    return ", ".join([*(f"{kind} {floor:.2f}" for kind, floor in learnt.items()), vectors])
 
 
 def _ran(row: Status) -> str:
