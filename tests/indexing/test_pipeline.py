@@ -1,11 +1,12 @@
-import time
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from PIL import Image
 
+from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import (
     CorruptFile,
     EmbedderUnavailable,
@@ -190,19 +191,20 @@ class TestWorthAnotherTry:
         assert state_of(words, asset).message.startswith(f"timeout It was tried {outcomes.MAX_RETRIES + 1} times")
         assert 5 < delays[0] < 30 < delays[-1]
 
-    def test_a_batch_that_reads_slowly_ends_before_its_lease(self, words, monkeypatch, settings):
-        settings.MMSEARCH = {**settings.MMSEARCH, "LEASE_SECONDS": 1}
+    def test_a_batch_that_reads_slowly_ends_before_its_lease(self, words, monkeypatch):
         make("slow", "other", "another")
-        read = words.field.source.read
+        read, now = words.field.source.read, [0]
 
         def slow(instance):
-            time.sleep(0.3)
+            now[0] += conf.LEASE_SECONDS / 3
             return read(instance)
 
-        monkeypatch.setattr(words.field.source, "read", slow)
         claims.drain(words)
         batch = claims.claim(words, 3)
-        assert process(words, batch) == {"ready": 2}
+        with monkeypatch.context() as patched:
+            patched.setattr(words.field.source, "read", slow)
+            patched.setattr("mmsearch_django.indexing.pipeline.time", SimpleNamespace(monotonic=lambda: now[0]))
+            assert process(words, batch) == {"ready": 2}
         left = State.objects.get(space=words.space, status="pending")
         assert (left.attempts, left.lease_until, left.error_class) == (0, None, "")
         assert embed_all(words) == {"ready": 1}

@@ -126,7 +126,7 @@ def test_an_object_that_may_not_be_read(visual, bucket):
 )
 def test_what_may_pass_is_tried_again(visual, bucket, settings, fault, said):
     options = settings.STORAGES["default"]["OPTIONS"]
-    hurried = Config(read_timeout=0.3, retries={"total_max_attempts": 1})
+    hurried = Config(read_timeout=3, retries={"total_max_attempts": 1})
     options["client_config"] = options["client_config"].merge(hurried)
     asset = add("late.png")
     bucket.faults["/late"] = fault
