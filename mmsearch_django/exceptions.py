@@ -91,6 +91,10 @@ class MissingFile(AssetError):
     """The storage does not hold the file that the row names."""
 
 
+class AccessDenied(AssetError):
+    """The storage does not let this site read the file."""
+
+
 class EmptyFile(AssetError):
     """The file has no bytes."""
 
@@ -116,6 +120,6 @@ class WorkerDied(AssetError):
 
 
 class StorageUnavailable(AssetError):
-    """The storage did not answer; worth trying again."""
+    """The storage did not answer, or gave half a file; worth trying again."""
 
     permanent = False

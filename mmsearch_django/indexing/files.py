@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from mmsearch_django.exceptions import AssetError, StorageUnavailable
+from mmsearch_django.exceptions import AccessDenied, AssetError, StorageUnavailable
 from mmsearch_django.indexing import claims
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.models import State
@@ -17,7 +17,7 @@ def check_files(target: Target, size: int = SLICE) -> Iterator[Counter[str]]:
     """Read what every vector was made from once more, and mark those whose content differs or is gone. What failed or
     was skipped is marked as well, since nothing is known of its content.
 
-    Yields, slice by slice, how many were found "same", "changed" and, as the storage did not answer, "unread".
+    Yields, slice by slice, how many were found "same", "changed" and, as the storage did not give them, "unread".
     """
     undone = target.states.filter(status__in=[State.Status.FAILED, State.Status.SKIPPED])
     keys = list(undone.values_list("object_id", flat=True))
@@ -35,7 +35,7 @@ def check_files(target: Target, size: int = SLICE) -> Iterator[Counter[str]]:
 def _compare(target: Target, row: Any, digest: bytes | None) -> str:
     try:
         same = target.field.source.digest(row) == (None if digest is None else bytes(digest))
-    except StorageUnavailable:
+    except (StorageUnavailable, AccessDenied):  # Either tells nothing of the content.
         return "unread"
     except (AssetError, Skip):
         same = False

@@ -49,11 +49,16 @@ def ended_by(error: Exception, claim: Claim, fingerprint: bytes) -> Outcome:
     """Skipped, failed, or to be tried again."""
     if isinstance(error, Skip):
         return Outcome(claim, fingerprint, State.Status.SKIPPED, message=_text(error))
-    if isinstance(error, AssetError) and not error.permanent and claim.retries < MAX_RETRIES:
-        return Outcome(
-            claim, fingerprint, State.Status.PENDING, type(error).__name__, _text(error), delay=_delay(claim.retries)
-        )
-    return Outcome(claim, fingerprint, State.Status.FAILED, type(error).__name__, _text(error))
+    if not isinstance(error, AssetError) or error.permanent:
+        return Outcome(claim, fingerprint, State.Status.FAILED, type(error).__name__, _text(error))
+    if claim.retries < MAX_RETRIES:
+        message = f"{_text(error)} It will be tried again."
+        delay = _delay(claim.retries)
+        return Outcome(claim, fingerprint, State.Status.PENDING, type(error).__name__, message, delay=delay)
+    message = (
+        f"{_text(error)} It was tried {claim.retries + 1} times; 'manage.py mmsearch_index --retry-failed' goes on."
+    )
+    return Outcome(claim, fingerprint, State.Status.FAILED, type(error).__name__, message)
 
 
 def _delay(retries: int) -> float:

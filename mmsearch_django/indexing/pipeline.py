@@ -54,8 +54,17 @@ def process(target: Target, batch: Sequence[Claim]) -> Counter[str]:
 
 
 def read(target: Target, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
-    """What ended already, and what is to be embedded."""
-    results = [_read(target, claim, row, fingerprint) for claim, row, fingerprint in _load(target, batch)]
+    """What ended already, and what is to be embedded.
+
+    What a slow storage left no time for is in neither, and so given back: a batch must end before its lease, or
+    another worker would take it over and blame this one's death on the files.
+    """
+    until = time.monotonic() + conf.LEASE_SECONDS / 2
+    results: list[Outcome | Read] = []
+    for claim, row, fingerprint in _load(target, batch):
+        if results and time.monotonic() > until:
+            break
+        results.append(_read(target, claim, row, fingerprint))
     return [r for r in results if isinstance(r, Outcome)], [r for r in results if isinstance(r, Read)]
 
 

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from django.core.exceptions import SuspiciousOperation
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from PIL.Image import Image, Resampling, Transpose
@@ -19,11 +18,11 @@ from mmsearch_django.exceptions import (
     CorruptFile,
     EmptyFile,
     FileTooLarge,
-    MissingFile,
     StorageUnavailable,
     TooManyPixels,
     UnsupportedFile,
 )
+from mmsearch_django.media import storages
 
 LONGEST_SIDE = 1024
 HEADER_BYTES = 64
@@ -60,22 +59,26 @@ def read(file: Any) -> Picture | None:
     Raises AssetError for a file that should be a picture and is none that can be read.
     """
     name = str(file.name)
-    data = _download(file.storage, name)
-    if data is None:
+    downloaded = _download(file.storage, name)
+    if downloaded is None:
         return None
+    data, size = downloaded
     try:
         return Picture(decode(data, name=name), sha256(data).digest())
-    except (CorruptFile, UnsupportedFile):
+    except (EmptyFile, CorruptFile, UnsupportedFile) as error:
         # The first bytes may look like a picture's by chance: some signatures are two letters long.
-        if _names_other_medium(name):
+        if data and _names_other_medium(name):
             return None
+        # Only now: storages that compress or encrypt tell the size of what they keep.
+        if len(data) < size:
+            raise StorageUnavailable(f"The storage gave {len(data)} of the {size} bytes of {name!r}.") from error
         raise
 
 
 def digest(file: Any) -> bytes | None:
     """The SHA-256 of the file, without decoding it; None and AssetError as ``read``."""
-    data = _download(file.storage, str(file.name))
-    return None if data is None else sha256(data).digest()
+    downloaded = _download(file.storage, str(file.name))
+    return None if downloaded is None else sha256(downloaded[0]).digest()
 
 
 def decode(data: bytes, *, name: str = "") -> Image:
@@ -93,54 +96,33 @@ def decode(data: bytes, *, name: str = "") -> Image:
         raise _too_many_pixels(name, str(error)) from error
     except Exception as error:
         # Readers of hostile bytes raise anything: ValueError, SyntaxError, struct.error, MemoryError, zlib.error ...
-        raise CorruptFile(
-            f"{_quoted(name)} is damaged or cut short ({type(error).__name__}: {error}). Upload an intact copy."
-        ) from error
+        raise _damaged(name, f"{type(error).__name__}: {error}") from error
 
 
 # From the storage
 
 
-def _download(storage: Any, name: str) -> bytes | None:
-    """All bytes of what looks like a picture; None for another medium, of which only the header is read."""
-    try:
-        with storage.open(name, "rb") as stream:
-            header = _read(stream, HEADER_BYTES)
-            if header and not _recognised(header):
-                _require_other_medium(name)
-                return None
-            if (_size(stream) or 0) > conf.MAX_BYTES:
-                raise _too_large(name)
-            return header + _read(stream, conf.MAX_BYTES + 1 - len(header))
-    except AssetError:
-        raise
-    except (FileNotFoundError, NotADirectoryError, SuspiciousOperation) as error:
-        raise MissingFile(f"The storage has no file {_quoted(name)}. Upload it again, or clear the field.") from error
-    except Exception as error:
-        # Storages raise what their client libraries raise; few of these are OSErrors.
-        raise StorageUnavailable(
-            f"The storage did not give {_quoted(name)} ({type(error).__name__}: {error}). It will be tried again."
-        ) from error
+def _download(storage: Any, name: str) -> tuple[bytes, int] | None:
+    """All bytes of what looks like a picture, and how many the storage says there are (0 if it does not know).
+
+    None for another medium: of that only the header is read, and of a file too large nothing, since some storages
+    fetch a whole object for its first byte.
+    """
+    with storages.opened(storage, name) as stream:
+        size = storages.size(stream)
+        if size > conf.MAX_BYTES:
+            _require_other_medium(name, _too_large(name))
+            return None
+        header = storages.read(stream, HEADER_BYTES)
+        if header and not _recognised(header) and len(header) >= min(size, HEADER_BYTES):
+            _require_other_medium(name, _unsupported(name))
+            return None
+        return header + storages.read(stream, conf.MAX_BYTES + 1 - len(header)), size
 
 
-def _require_other_medium(name: str) -> None:
+def _require_other_medium(name: str, error: AssetError) -> None:
     if not _names_other_medium(name):
-        raise _unsupported(name)
-
-
-def _read(stream: Any, limit: int) -> bytes:
-    parts = []
-    while limit > 0 and (part := stream.read(limit)):
-        parts.append(part)
-        limit -= len(part)
-    return b"".join(parts)
-
-
-def _size(stream: Any) -> int | None:
-    try:
-        return int(stream.size)
-    except (AttributeError, NotImplementedError, OSError):
-        return None
+        raise error
 
 
 # Telling pictures from other files
@@ -168,9 +150,9 @@ def _open(data: bytes, name: str) -> Image:
     try:
         opened = Pillow.open(BytesIO(data), formats=_formats())
     except UnidentifiedImageError as error:
-        if _recognised(data[:HEADER_BYTES]):
-            raise
-        raise _unsupported(name) from error
+        # Pillow's own message names a Python object.
+        found = _damaged(name, "its header cannot be read") if _recognised(data[:HEADER_BYTES]) else _unsupported(name)
+        raise found from error
     width, height = opened.size
     if width * height > conf.MAX_PIXELS:
         raise _too_many_pixels(name, f"{width} x {height}")
@@ -236,6 +218,10 @@ def _on_white(image: Image) -> Image:
 
 def _quoted(name: str) -> str:
     return repr(name) if name else "The picture"
+
+
+def _damaged(name: str, found: str) -> CorruptFile:
+    return CorruptFile(f"{_quoted(name)} is damaged or cut short ({found}). Upload an intact copy.")
 
 
 def _unsupported(name: str) -> UnsupportedFile:

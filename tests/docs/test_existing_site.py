@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.docs.projects import Site, database, role
+from tests.docs.production import Site, role
+from tests.projects import empty_database
 
 ROWS = """
 INSERT INTO photos_photo (id, file, title, photographer, deleted_at)
@@ -24,7 +25,7 @@ def production(tmp_path_factory, django_db_setup, django_db_blocker):
         django_db_blocker.unblock(),
         role("mmsearch_owner") as owner,
         role("mmsearch_web") as web,
-        database("mmsearch_production") as name,
+        empty_database("mmsearch_production") as name,
     ):
         site = Site(tmp_path_factory.mktemp("site"), name)
         site.declare()
@@ -40,7 +41,7 @@ def production(tmp_path_factory, django_db_setup, django_db_blocker):
 @pytest.fixture
 def site(production, tmp_path, django_db_blocker):
     """A copy of it."""
-    with django_db_blocker.unblock(), database("mmsearch_site", template=production.database) as name:
+    with django_db_blocker.unblock(), empty_database("mmsearch_site", template=production.database) as name:
         yield Site(shutil.copytree(production.folder, tmp_path / "site"), name)
 
 
@@ -191,7 +192,7 @@ def test_reviewed_sql_by_hand_is_what_migrate_does(site):
         session.execute("CREATE EXTENSION vector")
     site.declare("words")
     site.manage("makemigrations", "photos", "--name", "search", role="mmsearch_owner")
-    with database("mmsearch_by_hand", template=site.database) as name:
+    with empty_database("mmsearch_by_hand", template=site.database) as name:
         by_hand = replace(site, database=name)
         sql = by_hand.python(SQL, role="mmsearch_owner")
         by_hand.psql(sql, role="mmsearch_owner")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 from urllib.error import URLError
 
@@ -14,17 +15,12 @@ import playwright
 import pytest
 
 from mmsearch_django.rest_framework.serializers import PictureSearch, SearchParameters
-from tests.docs.projects import ROOT, SAMPLES, database, environment, manage, run
+from tests.projects import MEDIA, ROOT, SAMPLES, environment, manage, run, started
 
-MEDIA = ROOT / "example_project/demo_media"
 PICTURES = {"pear": "demo138-green-pear.webp", "giraffes": "demo087-two-giraffes-standing-between-trees.webp"}
-DATABASE = "mmsearch_samples"
-PROJECT = f"""
-import dj_database_url
-DATABASES = {{"default": {{**dj_database_url.config(), "NAME": "{DATABASE}"}}}}
-INSTALLED_APPS += ["library", "rest_framework", "django_filters"]
-REST_FRAMEWORK = {{"DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination", "PAGE_SIZE": 1}}
-MEDIA_ROOT = BASE_DIR / "media"
+SETTINGS = """
+INSTALLED_APPS += ["rest_framework", "django_filters"]
+REST_FRAMEWORK = {"DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination", "PAGE_SIZE": 1}
 """
 URLS = """
 from django.urls import include
@@ -45,15 +41,11 @@ NODE = Path(playwright.__file__).parent / "driver/node"
 def project(tmp_path_factory):
     """A new project with what the pages say added to it, two pictures in it, indexed."""
     folder = tmp_path_factory.mktemp("site")
-    run(folder, sys.executable, "-m", "django", "startproject", "site_of_mine", ".")
-    manage(folder, "startapp", "library")
-    settings, urls = (folder / "site_of_mine" / name for name in ("settings.py", "urls.py"))
-    settings.write_text(settings.read_text() + PROJECT + (SAMPLES / "settings.py").read_text())
-    urls.write_text(urls.read_text() + URLS)
-    for name in ("models.py", "admin.py", "api.py"):
-        shutil.copy(SAMPLES / name, folder / "library")
-    shutil.copy(MEDIA / PICTURES["giraffes"], folder / "photo.jpg")
-    with database(DATABASE):
+    settings = SETTINGS + (SAMPLES / "settings.py").read_text()
+    with started(folder, "library", database="mmsearch_samples", settings=settings, urls=URLS):
+        for name in ("models.py", "admin.py", "api.py"):
+            shutil.copy(SAMPLES / name, folder / "library")
+        shutil.copy(MEDIA / PICTURES["giraffes"], folder / "photo.jpg")
         manage(folder, "makemigrations", "library")
         manage(folder, "migrate", "--verbosity=0")
         manage(folder, "check", "--database=default", "--fail-level=WARNING")
@@ -139,6 +131,13 @@ for asked in ("two giraffes", "pear", "giraffes-standing"):
 def test_admin(project, site):
     found = manage(project, "shell", "--verbosity=0", "--command", ADMIN)
     assert found.splitlines() == ["200 giraffes", "200 pear", "200 giraffes"]
+
+
+def test_the_versions_that_were_tried():
+    page = (ROOT / "docs/existing-apps.md").read_text()
+    for name, package in {"django-filer": "django-filer", "Wagtail": "wagtail", "Django": "django"}.items():
+        major, minor, *_ = version(package).split(".")
+        assert f"{name} {major}.{minor}" in page
 
 
 @pytest.mark.parametrize("serializer", [SearchParameters, PictureSearch])

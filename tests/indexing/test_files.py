@@ -6,7 +6,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from mmsearch_django.exceptions import StorageUnavailable
+from mmsearch_django.exceptions import AccessDenied, StorageUnavailable
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import files
 from mmsearch_django.indexing.targets import target
@@ -76,12 +76,13 @@ def test_what_failed_is_read_again(visual):
     assert embed_all(visual) == {"ready": 1}
 
 
-def test_a_storage_that_does_not_answer_changes_nothing(visual, monkeypatch):
+@pytest.mark.parametrize("error", [StorageUnavailable("busy"), AccessDenied("403")])
+def test_a_storage_that_does_not_answer_changes_nothing(visual, monkeypatch, error):
     make("red.png", encoded("red"))
     embed_all(visual)
 
     def unavailable(file):
-        raise StorageUnavailable("busy")
+        raise error
 
     monkeypatch.setattr(images, "digest", unavailable)
     assert check(visual) == {"unread": 1}

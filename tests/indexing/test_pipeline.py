@@ -1,10 +1,12 @@
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from PIL import Image
 
+from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import (
     CorruptFile,
     EmbedderUnavailable,
@@ -12,7 +14,8 @@ from mmsearch_django.exceptions import (
     StorageUnavailable,
 )
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing import outcomes
+from mmsearch_django.indexing import claims, outcomes
+from mmsearch_django.indexing.pipeline import process
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Mark, Space, State
 from mmsearch_django.signals import embedding_ready
@@ -180,11 +183,31 @@ class TestWorthAnotherTry:
             assert embed_all(words) == {"pending": 1}
             state = state_of(words, asset)
             assert (state.status, state.attempts, state.error_class) == ("pending", 0, "StorageUnavailable")
+            assert state.message == "timeout It will be tried again."
             delays.append((state.not_before - state.finished_at).total_seconds())
             assert embed_all(words) == {}
             State.objects.update(not_before=None)
         assert embed_all(words) == {"failed": 1}
+        assert state_of(words, asset).message.startswith(f"timeout It was tried {outcomes.MAX_RETRIES + 1} times")
         assert 5 < delays[0] < 30 < delays[-1]
+
+    def test_a_batch_that_reads_slowly_ends_before_its_lease(self, words, monkeypatch):
+        make("slow", "other", "another")
+        read, now = words.field.source.read, [0]
+
+        def slow(instance):
+            now[0] += conf.LEASE_SECONDS / 3
+            return read(instance)
+
+        claims.drain(words)
+        batch = claims.claim(words, 3)
+        with monkeypatch.context() as patched:
+            patched.setattr(words.field.source, "read", slow)
+            patched.setattr("mmsearch_django.indexing.pipeline.time", SimpleNamespace(monotonic=lambda: now[0]))
+            assert process(words, batch) == {"ready": 2}
+        left = State.objects.get(space=words.space, status="pending")
+        assert (left.attempts, left.lease_until, left.error_class) == (0, None, "")
+        assert embed_all(words) == {"ready": 1}
 
     def test_a_change_starts_anew(self, words, monkeypatch):
         [asset] = make("slow")

