@@ -133,5 +133,6 @@ def workers() -> list[str]:
     app = index_model.app
     if app.conf.task_always_eager:
         return ["this process, eagerly,"]
-    found = app.control.inspect(timeout=2).registered() or {}
+    with app.connection_for_write(**CONNECTION) as connection:
+        found = app.control.inspect(timeout=2, connection=connection).registered() or {}
     return sorted(name for name, known in found.items() if any(index_model.name in task for task in known))
