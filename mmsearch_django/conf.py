@@ -35,8 +35,8 @@ class Settings:
     # How many indexing tasks the sweep keeps going for each model while there is work.
     WORKERS: int = 2
 
-    # Assets claimed, read and embedded together. Larger batches feed a GPU better and lose more when a
-    # worker dies.
+    # Assets embedded together. Larger batches feed a GPU better and lose more when a worker dies. Quick
+    # ones are claimed and written in multiples of it.
     BATCH_SIZE: int = 32
 
     # Seconds after which a claim whose worker went silent may be taken over by another.

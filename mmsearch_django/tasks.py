@@ -129,9 +129,10 @@ def broker_trouble() -> str:
 
 
 def workers() -> list[str]:
-    """Names of the running workers that know our tasks, asked for a second."""
+    """Names of the running workers that know our tasks, asked for two seconds."""
     app = index_model.app
     if app.conf.task_always_eager:
         return ["this process, eagerly,"]
-    found = app.control.inspect(timeout=1).registered() or {}
+    with app.connection_for_write(**CONNECTION) as connection:
+        found = app.control.inspect(timeout=2, connection=connection).registered() or {}
     return sorted(name for name, known in found.items() if any(index_model.name in task for task in known))

@@ -4,7 +4,7 @@ Nobody waits here: what is locked is passed over, or the step is given up after 
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import OperationalError, connections
@@ -76,6 +76,17 @@ def claim(target: Target, size: int) -> list[Claim]:
         return [Claim(*row) for row in cursor.fetchall()]
 
 
+def renew(target: Target, claims: Iterable[Claim]) -> list[Claim]:
+    """The claims with a lease that begins now; what another worker took over, or what changed, stays as it is."""
+    claims = list(claims)
+    ids, generations = [claim.state for claim in claims], [claim.generation for claim in claims]
+    leases = [claim.lease_until for claim in claims]
+    with connections[target.using].cursor() as cursor:
+        cursor.execute(RENEW, [conf.LEASE_SECONDS, ids, generations, leases])
+        renewed = dict(cursor.fetchall())
+    return [replace(claim, lease_until=renewed.get(claim.state, claim.lease_until)) for claim in claims]
+
+
 def release(target: Target, claims: Iterable[Claim]) -> None:
     """Give back what was claimed and not finished; a claim that another worker took over is theirs."""
     claims = list(claims)
@@ -145,6 +156,13 @@ WITH picked AS MATERIALIZED (
 UPDATE {STATES} SET attempts = attempts + 1, lease_until = now() + %(lease)s * interval '1 second'
 WHERE id = ANY(ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM picked WHERE NOT EXISTS (SELECT FROM suspect)))
 RETURNING id, object_id, generation, attempts, retries, lease_until
+"""
+
+RENEW = f"""
+UPDATE {STATES} AS s SET lease_until = clock_timestamp() + %s * interval '1 second'
+FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
+WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
+RETURNING s.id, s.lease_until
 """
 
 RELEASE = f"""

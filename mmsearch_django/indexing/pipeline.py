@@ -1,12 +1,14 @@
 """Claim a batch, read its sources, embed, write. One bad asset never stops or shifts its neighbours."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
@@ -20,37 +22,131 @@ from mmsearch_django.triggers.locks import is_contention
 STOPS = (EmbedderUnavailable, SelfTestFailed, ConfigurationError, OperationalError, InterfaceError)
 """Not the fault of one asset: nothing could be embedded now."""
 LOCK_PAUSE = 0.2
+LARGEST = 32
+"""Times BATCH_SIZE: as many texts are claimed and written together at most."""
+RENEWED = 0.25
+"""The share of a lease after which it is renewed."""
+QUICK_SECONDS = 0.5
+SLOW_SECONDS = 2.0
 
 
 def work(target: Target, *, size: int | None = None, until: float | None = None) -> Iterator[Counter[str]]:
     """Drain and embed batch by batch until nothing can be claimed, or the monotonic clock shows ``until``.
 
-    Yields how each batch ended, as numbers by status. Raises EmbedderUnavailable or ConfigurationError when nothing
-    can be embedded at all; what was claimed is then given back.
+    While a thread embeds one batch, the next is read here, where the database connection is. Yields how each batch
+    ended, as numbers by status. Raises EmbedderUnavailable or ConfigurationError when nothing can be embedded at all.
+    Whatever is raised, what was claimed and not finished is given back.
     """
     writing.check_signature(target)
+    pace = Pace(target, size)
+    with UnderWay(target) as under_way:
+        for batch in _batches(target, pace, until):
+            if batch[0].attempts > 1:  # If it kills again, no neighbour is blamed.
+                yield from under_way.finish()
+            under_way.start(batch)
+            for counts in under_way.finish(leave=1):
+                pace.finished()
+                yield counts
+        yield from under_way.finish()
+
+
+class Pace:
+    """How many to claim at once: more while batches are quick, for each costs a dozen statements.
+
+    Pictures are held decoded, so their batches do not grow.
+    """
+
+    def __init__(self, target: Target, size: int | None) -> None:
+        self.size = self.smallest = size or conf.BATCH_SIZE
+        grows = size is None and target.field.source.modality == "text"
+        self.largest = self.size * (LARGEST if grows else 1)
+        self.since = time.monotonic()
+
+    def finished(self) -> None:
+        """Another batch."""
+        seconds, self.since = time.monotonic() - self.since, time.monotonic()
+        if seconds < QUICK_SECONDS:
+            self.size = min(self.size * 2, self.largest)
+        elif seconds > SLOW_SECONDS:
+            self.size = max(self.size // 2, self.smallest)
+
+
+def _batches(target: Target, pace: Pace, until: float | None) -> Iterator[list[Claim]]:
     while until is None or time.monotonic() < until:
         drained = claims.drain(target)
-        batch = claims.claim(target, size or conf.BATCH_SIZE)
+        batch = claims.claim(target, pace.size)
         if batch:
-            yield process(target, batch)
+            yield batch
         elif not drained:
             return
 
 
-def process(target: Target, batch: Sequence[Claim]) -> Counter[str]:
-    """Bring the claimed objects to an end. Whatever is raised, the claims are given back."""
-    try:
-        outcomes, reads = read(target, batch)
-        outcomes += embed(target, reads)
-        return writing.finish(target, batch, outcomes)
-    except BaseException as error:
+@dataclass
+class Batch:
+    """Claimed and read; what is new of it is with the embedder."""
+
+    claims: Sequence[Claim]
+    embedding: "Future[list[Outcome]]"
+    since: float
+
+
+class UnderWay:
+    """Batches that were claimed and are not finished, oldest first. Gives back what is left at the end."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.batches: deque[Batch] = deque()
+        self.embedder = ThreadPoolExecutor(1, thread_name_prefix="mmsearch-embedder")
+
+    def __enter__(self) -> "UnderWay":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.embedder.shutdown(cancel_futures=True)
+        for batch in self.batches:
+            self._release(batch.claims)
+
+    def start(self, batch: Sequence[Claim]) -> None:
+        """Read what was claimed, and hand it to the embedder."""
+        since = time.monotonic()
+        try:
+            self._renew()
+            outcomes, reads = read(self.target, batch)
+            same, new = _known(self.target, reads)
+            embedding = self.embedder.submit(_embed_apart, self.target, outcomes + same, new)
+        except BaseException:
+            self._release(batch)
+            raise
+        self.batches.append(Batch(batch, embedding, since))
+        self._renew()
+
+    def finish(self, *, leave: int = 0) -> Iterator[Counter[str]]:
+        """Write the oldest as they become ready, but the newest ``leave``."""
+        while len(self.batches) > leave:
+            batch = self.batches[0]
+            outcomes = batch.embedding.result()
+            try:
+                counts = writing.finish(self.target, batch.claims, outcomes)
+            except DatabaseError as error:
+                if not is_contention(error):
+                    raise
+                self._release(batch.claims)
+                time.sleep(LOCK_PAUSE)
+                counts = Counter()
+            self.batches.popleft()
+            self._renew()
+            yield counts
+
+    def _renew(self) -> None:
+        """Those that wait for a slow neighbour must not be taken for those of a dead worker."""
+        for batch in self.batches:
+            if time.monotonic() - batch.since > conf.LEASE_SECONDS * RENEWED:
+                batch.since = time.monotonic()
+                batch.claims = claims.renew(self.target, batch.claims)
+
+    def _release(self, batch: Sequence[Claim]) -> None:
         with suppress(DatabaseError):
-            claims.release(target, batch)
-        if isinstance(error, DatabaseError) and is_contention(error):
-            time.sleep(LOCK_PAUSE)
-            return Counter()
-        raise
+            claims.release(self.target, batch)
 
 
 def read(target: Target, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
@@ -99,12 +195,20 @@ def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome
         return ended_by(error, claim, fingerprint)
 
 
-def embed(target: Target, reads: Sequence[Read]) -> list[Outcome]:
-    """Embed what was read, except where the vector that stands was made from the same content."""
+def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[Read]]:
+    """What has a vector that was made from the same content, and what has not."""
     standing = writing.standing_digests(target, [read.claim.key for read in reads])
-    same = [read for read in reads if standing.get(read.claim.key) == read.content.digest]
-    new = [read for read in reads if standing.get(read.claim.key) != read.content.digest]
-    return [ready(read, None) for read in same] + _embed_batch(target, new)
+    same = [ready(read, None) for read in reads if standing.get(read.claim.key) == read.content.digest]
+    return same, [read for read in reads if standing.get(read.claim.key) != read.content.digest]
+
+
+def _embed_apart(target: Target, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
+    """Runs in a thread of its own."""
+    try:
+        parts = (reads[start : start + conf.BATCH_SIZE] for start in range(0, len(reads), conf.BATCH_SIZE))
+        return ended + [outcome for part in parts for outcome in _embed_batch(target, part)]
+    finally:
+        connections.close_all()  # What a site's own embedder may have opened in this thread.
 
 
 def _embed_batch(target: Target, reads: Sequence[Read]) -> list[Outcome]:

@@ -58,6 +58,18 @@ def reading(monkeypatch, target, **raised):
     monkeypatch.setattr(target.field.source, "read", patched)
 
 
+def meanwhile(monkeypatch, target, act):
+    """``act`` is called with each text once it was read, before it is embedded and written."""
+    read = TextSource(*target.field.source.fields).read
+
+    def patched(instance):
+        content = read(instance)
+        act(content.value)
+        return content
+
+    monkeypatch.setattr(target.field.source, "read", patched)
+
+
 def engine(monkeypatch, respond):
     """The engine calls ``respond`` with its texts before it answers."""
     texts = DummyEngine.texts

@@ -1,3 +1,4 @@
+import threading
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -14,8 +15,8 @@ from mmsearch_django.exceptions import (
     StorageUnavailable,
 )
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing import claims, outcomes
-from mmsearch_django.indexing.pipeline import process
+from mmsearch_django.indexing import claims, outcomes, pipeline
+from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Mark, Space, State
 from mmsearch_django.signals import embedding_ready
@@ -24,6 +25,7 @@ from tests.indexing.conftest import (
     embed_all,
     engine,
     make,
+    meanwhile,
     reading,
     state_of,
     vector_of,
@@ -204,7 +206,9 @@ class TestWorthAnotherTry:
         with monkeypatch.context() as patched:
             patched.setattr(words.field.source, "read", slow)
             patched.setattr("mmsearch_django.indexing.pipeline.time", SimpleNamespace(monotonic=lambda: now[0]))
-            assert process(words, batch) == {"ready": 2}
+            with pipeline.UnderWay(words) as under_way:
+                under_way.start(batch)
+                assert list(under_way.finish()) == [{"ready": 2}]
         left = State.objects.get(space=words.space, status="pending")
         assert (left.attempts, left.lease_until, left.error_class) == (0, None, "")
         assert embed_all(words) == {"ready": 1}
@@ -233,3 +237,95 @@ class TestWorthAnotherTry:
 def test_work_stops_at_its_time(words):
     make(*"abc")
     assert embed_all(words, size=1, until=0.0) == {}
+
+
+class TestOverlap:
+    def test_the_next_batch_is_read_while_one_is_embedded(self, words, monkeypatch):
+        make("first", "second")
+        read = threading.Event()
+        meanwhile(monkeypatch, words, lambda text: text == "second" and read.set())
+        waited = []
+        engine(monkeypatch, lambda texts: waited.append(read.wait(10)))
+        assert list(work(words, size=1)) == [{"ready": 1}] * 2
+        assert waited == [True, True]
+
+    def test_an_embedder_that_goes_away_leaves_no_claim(self, words, monkeypatch):
+        make(*"abcdef")
+        calls = []
+
+        def respond(texts):
+            calls.append(texts)
+            if len(calls) > 1:
+                raise EmbedderUnavailable("gone")
+
+        engine(monkeypatch, respond)
+        with pytest.raises(EmbedderUnavailable, match="gone"):
+            embed_all(words, size=2)
+        found = State.objects.values_list("status", "attempts", "lease_until")
+        assert sorted(found, key=str) == [("pending", 0, None)] * 4 + [("ready", 0, None)] * 2
+
+    def test_whoever_stops_listening_leaves_no_claim(self, words):
+        make(*"abcdef")
+        batches = work(words, size=2)
+        assert next(batches) == {"ready": 2}
+        batches.close()
+        assert State.objects.filter(lease_until=None).count() == 6
+
+    def test_whoever_waits_for_a_slow_neighbour_keeps_its_claim(self, words, monkeypatch):
+        make(*"abcd")
+        claims.drain(words)
+        now, leases = [0.0], []
+        monkeypatch.setattr(pipeline.time, "monotonic", lambda: now[0])
+        with pipeline.UnderWay(words) as under_way:
+            for _ in range(2):
+                under_way.start(claims.claim(words, 2))
+                leases.append(words.states.order_by("pk").values_list("lease_until", flat=True)[0])
+                now[0] += conf.LEASE_SECONDS / 2
+            assert leases[0] < leases[1]
+            assert list(under_way.finish()) == [{"ready": 2}] * 2
+
+    def test_one_whose_worker_died_is_alone(self, words, monkeypatch):
+        """What was under way is finished before it is read, for that may be what kills."""
+        make("good", "deadly")
+        claims.drain(words)
+        deadly = Asset.objects.get(title="deadly").pk
+        words.states.filter(object_id=deadly).update(attempts=1, changed_at="2999-01-01T00:00Z")
+        finished = []
+        meanwhile(monkeypatch, words, lambda text: finished.append((text, words.states.filter(status="ready").count())))
+        embed_all(words, size=1)
+        assert finished == [("good", 0), ("deadly", 1)]
+
+
+class TestPace:
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        """Moves by hand."""
+        now = [0.0]
+        monkeypatch.setattr(pipeline.time, "monotonic", lambda: now[0])
+        return now
+
+    def sizes(self, pace, clock, *seconds):
+        for passed in seconds:
+            clock[0] += passed
+            pace.finished()
+            yield pace.size
+
+    def test_quick_batches_grow_and_slow_ones_shrink(self, words, clock):
+        pace = pipeline.Pace(words, None)
+        assert list(self.sizes(pace, clock, *[0.1] * 7)) == [64, 128, 256, 512, 1024, 1024, 1024]
+        assert list(self.sizes(pace, clock, 1.0, 3.0, 3.0)) == [1024, 512, 256]
+        assert list(self.sizes(pace, clock, *[3.0] * 4)) == [128, 64, 32, 32]
+
+    def test_pictures_and_a_size_that_was_asked_for_stay(self, words, clock):
+        visual = target(embedding_fields(Asset)["visual"])
+        assert list(self.sizes(pipeline.Pace(visual, None), clock, 0.1, 0.1)) == [32, 32]
+        assert list(self.sizes(pipeline.Pace(words, 5), clock, 0.1, 0.1)) == [5, 5]
+
+    def test_the_embedder_gets_no_more_than_it_asked_for(self, words, monkeypatch, settings):
+        settings.MMSEARCH = {**settings.MMSEARCH, "BATCH_SIZE": 2}
+        make(*map(str, range(30)))
+        words.field.embedder.warm_up()
+        sizes = []
+        engine(monkeypatch, lambda texts: sizes.append(len(texts)))
+        assert embed_all(words) == {"ready": 30}
+        assert max(sizes) == 2

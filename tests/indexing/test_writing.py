@@ -8,7 +8,7 @@ from mmsearch_django.exceptions import (
 from mmsearch_django.indexing import claims
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.models import Space
-from tests.indexing.conftest import assert_has_vector_of, embed_all, engine, make, statuses
+from tests.indexing.conftest import assert_has_vector_of, embed_all, make, meanwhile, statuses
 from tests.models import Asset
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 class TestChangedMeanwhile:
     def test_a_newer_mark_refuses_the_write(self, words, monkeypatch):
         [asset] = make("old")
-        engine(monkeypatch, lambda texts: texts == ["old"] and Asset.objects.update(title="new"))
+        meanwhile(monkeypatch, words, lambda text: text == "old" and Asset.objects.update(title="new"))
         first, *rest = list(work(words))
         assert first == {}
         assert rest == [{"ready": 1}]
@@ -26,18 +26,18 @@ class TestChangedMeanwhile:
     def test_a_newer_generation_refuses_the_write(self, words, monkeypatch):
         [asset] = make("old")
 
-        def respond(texts):
-            if texts == ["old"]:
+        def act(text):
+            if text == "old":
                 Asset.objects.update(title="new")
                 claims.drain(words)
 
-        engine(monkeypatch, respond)
+        meanwhile(monkeypatch, words, act)
         assert list(work(words)) == [{}, {"ready": 1}]
         assert_has_vector_of(asset, "new")
 
     def test_nothing_is_written_for_what_was_deleted(self, words, monkeypatch):
         make("old")
-        engine(monkeypatch, lambda texts: Asset.objects.all().delete())
+        meanwhile(monkeypatch, words, lambda text: Asset.objects.all().delete())
         assert embed_all(words) == {}
         assert statuses(words) == {}
         assert not words.vectors.exists()

@@ -4,6 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from mmsearch_django import tasks
 from mmsearch_django.embedders.dummy import DummyEmbedder
 from mmsearch_django.exceptions import EmbedderUnavailable
 from mmsearch_django.fields import embedding_fields
@@ -139,4 +140,5 @@ class TestCelery:
         celery.conf.update(broker(str(tmp_path)))
         command = ["-W", "ignore", "-m", "celery", "-A", "tests.celery_app", "worker", "--pool", "solo", "-n", "one@x"]
         with python(*command, TEST_BROKER=str(tmp_path)):
-            assert wait_for(lambda: "one@x can index" in line(capsys, "workers"), seconds=30)
+            wait_for(tasks.workers, seconds=60)
+            assert line(capsys, "workers") == "ok workers: one@x can index."
