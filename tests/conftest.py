@@ -1,4 +1,6 @@
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -26,3 +28,18 @@ def toy_jina_clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jina-clip")
     toy_jina_clip.make(folder / "files")
     return folder / "files"
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """The URL of a Redis of the test's own."""
+    from tests.indexing.processes import wait_for
+
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("redis-server is not installed")
+    socket_path = tmp_path / "redis.sock"
+    with subprocess.Popen([server, "--port", "0", "--unixsocket", socket_path, "--save", ""], cwd=tmp_path) as process:
+        wait_for(socket_path.exists)
+        yield f"redis+socket://{socket_path}"
+        process.terminate()

@@ -46,7 +46,7 @@ def process(target: Target, batch: Sequence[Claim]) -> Counter[str]:
         return writing.finish(target, batch, outcomes)
     except BaseException as error:
         with suppress(DatabaseError):
-            claims.release(target, batch)
+            claims.release(target, batch, delay=getattr(error, "retry_after", None))
         if isinstance(error, DatabaseError) and is_contention(error):
             time.sleep(LOCK_PAUSE)
             return Counter()
@@ -108,7 +108,9 @@ def _embed_batch(target: Target, reads: Sequence[Read]) -> list[Outcome]:
     except Exception as error:
         if len(reads) == 1:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
-        return [outcome for read in reads for outcome in _embed_batch(target, [read])]
+        # Halves of halves: one that cannot be embedded costs a server few more requests.
+        middle = len(reads) // 2
+        return _embed_batch(target, reads[:middle]) + _embed_batch(target, reads[middle:])
     return [ready(read, vector) for read, vector in zip(reads, vectors, strict=True)]
 
 
