@@ -59,5 +59,5 @@ clean:
 
 .venv/.test: .venv/.demo
 	$(PIP) install --constraint requirements/constraints.txt torch
-	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation,jina,prometheus,sentence-transformers]" --group dev
+	$(PIP) install --constraint requirements/constraints.txt --editable ".[evaluation,http,jina,prometheus,sentence-transformers]" --group dev
 	@touch $@

@@ -51,12 +51,15 @@ MEANINGS = {
     "mmsearch.I001": ("A model's licence forbids commercial use.", "Silence it where that is settled."),
     "mmsearch.W001": ("MMSEARCH has a key that means nothing.", "Correct its spelling, or remove it."),
     "mmsearch.W010": ("An embedder's files are not on this machine.", "Run mmsearch_download."),
+    "mmsearch.W011": ("The environment has no API key for an embedder's server.", "Set the variable."),
     "mmsearch.W020": ("pgvector can damage HNSW indexes (before 0.8.4).", "Upgrade it and rebuild the indexes."),
     "mmsearch.W021": ("Our tables are missing.", "Run migrate."),
     "mmsearch.W022": ("Triggers are not as declared: writes wait for the sweep.", "Run mmsearch_triggers."),
     "mmsearch.W023": ("A large field has no HNSW index: searches are exact and slow.", "Run mmsearch_index."),
 }
 """Every id, what it means and what to do; the documentation is made from this table."""
+LACKING = ("mmsearch.E010", "mmsearch.W010")
+"""What a machine lacks to run a model."""
 
 
 def message(id: str, text: str, obj: Any = None, hint: str | None = None) -> CheckMessage:
@@ -75,10 +78,15 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         found.append(message("mmsearch.E001", "MMSEARCH['EMBEDDERS'] has no 'default'."))
     for alias in conf.EMBEDDERS:
         try:
-            found += embedders[alias].check()
+            found += [each for each in embedders[alias].check() if not (each.id in LACKING and _is_behind(alias))]
         except ConfigurationError as error:
             found.append(message("mmsearch.E003", str(error)))
     return found
+
+
+def _is_behind(alias: str) -> bool:
+    """Whether this process asks a server or a worker for it: only there its files and libraries must be."""
+    return any(config.get("OPTIONS", {}).get("behind") == alias for config in conf.EMBEDDERS.values())
 
 
 @register(Tags.models)

@@ -73,6 +73,25 @@ class EmbedderError(MmsearchError):
 class EmbedderUnavailable(EmbedderError):
     """Its weights, libraries or server are missing or do not answer."""
 
+    retry_after: float | None = None
+    """Seconds that the server asks to be left alone; indexing waits so long."""
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EmbedderMisconfigured(EmbedderUnavailable, ConfigurationError):
+    """Its server or worker answers, and says that the settings cannot work: a wrong key, address, model or length."""
+
+
+class InputRefused(EmbedderError):
+    """The server behind it would not embed an input; others it may. Not permanent where it may have failed itself."""
+
+    def __init__(self, message: str = "", *, permanent: bool = True) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
 
 class SelfTestFailed(EmbedderError):
     """It loaded, but what it returns cannot be right; it must not serve."""

@@ -1,4 +1,4 @@
-"""Celery tasks. Messages carry a model's label and nothing else: a lost, doubled or late one changes nothing.
+"""Celery tasks. Messages to index carry a model's label and nothing else: a lost, doubled or late one changes nothing.
 
 Put ``mmsearch_django.conf.BEAT_SCHEDULE`` into the site's ``CELERY_BEAT_SCHEDULE`` and run a worker with beat. A site
 without Celery runs ``manage.py mmsearch_index`` from cron: nothing here is needed for correctness.
@@ -15,6 +15,7 @@ from django.apps import apps
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
+from mmsearch_django.embedders.celery import CONNECTION, answer
 from mmsearch_django.fields import all_embedding_fields, embedding_fields
 from mmsearch_django.indexing import running
 from mmsearch_django.signals import marked
@@ -27,8 +28,6 @@ KICK_SECONDS = 1
 """A kick is delayed so much, and covers all commits of that time."""
 QUIET_SECONDS = 30
 """After a message could not be sent, none is tried for so long."""
-CONNECTION: dict[str, Any] = {"connect_timeout": 1, "transport_options": {"max_retries": 0, "interval_start": 0}}
-"""Celery's own pool would try for seconds to reach a broker that is away, within the site's request."""
 
 
 @shared_task(ignore_result=True, soft_time_limit=600, time_limit=660)
@@ -50,6 +49,12 @@ def sweep() -> None:
     for label, workers in running.tick().items():
         for _ in range(workers):
             send(index_model, label)
+
+
+@shared_task(ignore_result=True, soft_time_limit=600, time_limit=660)
+def embed(reply_to: str, request: dict[str, Any]) -> None:
+    """Embed for a process that waits: see mmsearch_django.embedders.celery."""
+    answer(embed.app, reply_to, request)
 
 
 _kicked: dict[str, float] = {}

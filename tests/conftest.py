@@ -1,4 +1,6 @@
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -39,3 +41,18 @@ def celery():
     yield app
     _state.set_default_app(before)
     _state._set_current_app(before)
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """The URL of a Redis of the test's own."""
+    from tests.indexing.processes import wait_for
+
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("redis-server is not installed")
+    socket_path = tmp_path / "redis.sock"
+    with subprocess.Popen([server, "--port", "0", "--unixsocket", socket_path, "--save", ""], cwd=tmp_path) as process:
+        wait_for(socket_path.exists)
+        yield f"redis+socket://{socket_path}"
+        process.terminate()

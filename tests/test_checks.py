@@ -11,7 +11,7 @@ from mmsearch_django.sources import ImageSource, TextSource
 from tests.models import Asset
 
 VISUAL = Asset._meta.get_field("visual").related_model.embedding_field
-OF_EMBEDDERS = {"mmsearch.E010", "mmsearch.I001", "mmsearch.W010"}
+OF_EMBEDDERS = {"mmsearch.E010", "mmsearch.I001", "mmsearch.W010", "mmsearch.W011"}
 DUMMY = "mmsearch_django.embedders.dummy.DummyEmbedder"
 
 

@@ -1,6 +1,4 @@
-import shutil
 import socket
-import subprocess
 import time
 
 import pytest
@@ -222,19 +220,6 @@ class TestTasks:
 
     def test_names_in_the_schedule_exist(self):
         assert BEAT_SCHEDULE["mmsearch-sweep"]["task"] == tasks.sweep.name
-
-
-@pytest.fixture
-def redis(tmp_path):
-    """The URL of a Redis of the test's own."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("redis-server is not installed")
-    socket_path = tmp_path / "redis.sock"
-    with subprocess.Popen([server, "--port", "0", "--unixsocket", socket_path, "--save", ""], cwd=tmp_path) as process:
-        wait_for(socket_path.exists)
-        yield f"redis+socket://{socket_path}"
-        process.terminate()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL.Image import Image
 
-from mmsearch_django.exceptions import EmbedderError, SelfTestFailed
+from mmsearch_django.exceptions import EmbedderError, EmbedderUnavailable, SelfTestFailed
 
 if TYPE_CHECKING:
     from mmsearch_django.embedders.base import Embedder, Engine, Vectors
@@ -49,6 +49,8 @@ def selftest(embedder: "Embedder", engine: "Engine") -> None:
 def _named(embedder: "Embedder") -> Iterator[None]:
     try:
         yield
+    except EmbedderUnavailable:  # A server that is away proves nothing.
+        raise
     except EmbedderError as error:
         raise SelfTestFailed(
             f"Embedder '{embedder.alias}' ({embedder.signature}) must not serve: {error} "

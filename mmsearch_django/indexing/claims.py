@@ -87,13 +87,17 @@ def renew(target: Target, claims: Iterable[Claim]) -> list[Claim]:
     return [replace(claim, lease_until=renewed.get(claim.state, claim.lease_until)) for claim in claims]
 
 
-def release(target: Target, claims: Iterable[Claim]) -> None:
-    """Give back what was claimed and not finished; a claim that another worker took over is theirs."""
+def release(target: Target, claims: Iterable[Claim], *, delay: float | None = None) -> None:
+    """Give back what was claimed and not finished, for now or for after so many seconds.
+
+    A claim that another worker took over is theirs.
+    """
     claims = list(claims)
     with connections[target.using].cursor() as cursor:
         cursor.execute(
             RELEASE,
             [
+                delay,
                 [claim.state for claim in claims],
                 [claim.generation for claim in claims],
                 [claim.lease_until for claim in claims],
@@ -166,7 +170,8 @@ RETURNING s.id, s.lease_until
 """
 
 RELEASE = f"""
-UPDATE {STATES} AS s SET lease_until = NULL, attempts = GREATEST(s.attempts - 1, 0)
+UPDATE {STATES} AS s SET lease_until = NULL, attempts = GREATEST(s.attempts - 1, 0),
+    not_before = now() + %s::float * interval '1 second'
 FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
 WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
 """

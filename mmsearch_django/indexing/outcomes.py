@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch_django.exceptions import AssetError
+from mmsearch_django.exceptions import AssetError, InputRefused
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.models import State
 from mmsearch_django.sources import Content, Skip
@@ -49,7 +49,7 @@ def ended_by(error: Exception, claim: Claim, fingerprint: bytes) -> Outcome:
     """Skipped, failed, or to be tried again."""
     if isinstance(error, Skip):
         return Outcome(claim, fingerprint, State.Status.SKIPPED, message=_text(error))
-    if not isinstance(error, AssetError) or error.permanent:
+    if not isinstance(error, AssetError | InputRefused) or error.permanent:
         return Outcome(claim, fingerprint, State.Status.FAILED, type(error).__name__, _text(error))
     if claim.retries < MAX_RETRIES:
         message = f"{_text(error)} It will be tried again."

@@ -101,10 +101,10 @@ class UnderWay:
     def __enter__(self) -> "UnderWay":
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.embedder.shutdown(cancel_futures=True)
         for batch in self.batches:
-            self._release(batch.claims)
+            self._release(batch.claims, error)
 
     def start(self, batch: Sequence[Claim]) -> None:
         """Read what was claimed, and hand it to the embedder."""
@@ -114,8 +114,8 @@ class UnderWay:
             outcomes, reads = read(self.target, batch)
             same, new = _known(self.target, reads)
             embedding = self.embedder.submit(_embed_apart, self.target, outcomes + same, new)
-        except BaseException:
-            self._release(batch)
+        except BaseException as error:
+            self._release(batch, error)
             raise
         self.batches.append(Batch(batch, embedding, since))
         self._renew()
@@ -130,7 +130,7 @@ class UnderWay:
             except DatabaseError as error:
                 if not is_contention(error):
                     raise
-                self._release(batch.claims)
+                self._release(batch.claims, error)
                 time.sleep(LOCK_PAUSE)
                 counts = Counter()
             self.batches.popleft()
@@ -144,9 +144,10 @@ class UnderWay:
                 batch.since = time.monotonic()
                 batch.claims = claims.renew(self.target, batch.claims)
 
-    def _release(self, batch: Sequence[Claim]) -> None:
+    def _release(self, batch: Sequence[Claim], error: BaseException | None) -> None:
+        """An embedder that names a time after which it can be asked again is not asked before."""
         with suppress(DatabaseError):
-            claims.release(self.target, batch)
+            claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
 
 
 def read(target: Target, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
@@ -221,7 +222,9 @@ def _embed_batch(target: Target, reads: Sequence[Read]) -> list[Outcome]:
     except Exception as error:
         if len(reads) == 1:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
-        return [outcome for read in reads for outcome in _embed_batch(target, [read])]
+        # Halves of halves: one that cannot be embedded costs a server few more requests.
+        middle = len(reads) // 2
+        return _embed_batch(target, reads[:middle]) + _embed_batch(target, reads[middle:])
     return [ready(read, vector) for read, vector in zip(reads, vectors, strict=True)]
 
 

@@ -1,13 +1,16 @@
 """What a search that cannot be answered is to a client."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.settings import api_settings
 
 from mmsearch_django.exceptions import (
     EmbedderError,
+    EmbedderUnavailable,
     FileTooLarge,
     NotIndexed,
     QueryError,
@@ -16,17 +19,23 @@ from mmsearch_django.exceptions import (
     UnsupportedFile,
 )
 
+logger = logging.getLogger("mmsearch_django")
+
 RETRY_SECONDS = 30
 PARAMETERS: dict[str | None, str] = {"text": "search"}
 """What an argument of ``search()`` is called in an address, where that differs."""
 
 
 class SearchUnavailable(APIException):
-    """503 with Retry-After: no field's embedder can answer now."""
+    """503 with Retry-After: no field's embedder can answer now. Why is for operators, in the log."""
 
     status_code = 503
     default_code = "search_unavailable"
-    wait = RETRY_SECONDS
+    default_detail = "Search by meaning is not available now."
+
+    def __init__(self, wait: int = RETRY_SECONDS) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class PictureTooLarge(APIException):
@@ -63,7 +72,9 @@ def as_responses() -> Iterator[None]:
     except NotIndexed as error:
         raise ObjectNotIndexed(str(error)) from error
     except EmbedderError as error:
-        raise SearchUnavailable(str(error)) from error
+        logger.warning("Search by meaning does not answer: %s", error)
+        asked = error.retry_after if isinstance(error, EmbedderUnavailable) else None
+        raise SearchUnavailable(ceil(asked) if asked else RETRY_SECONDS) from error
 
 
 def _picture(error: UnreadableImage) -> APIException:

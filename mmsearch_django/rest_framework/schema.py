@@ -28,7 +28,10 @@ ERRORS = {
     409: ("The object has no vector yet.", {"detail": "library.Asset 7 has no vector yet in visual."}),
     413: ("The picture has too many bytes or pixels.", {"detail": "photo.jpg has more than 178,956,970 pixels."}),
     415: ("The file is no picture that can be read.", {"detail": "letter.png is no picture."}),
-    503: ("No embedder can answer now; Retry-After says when to come back.", {"detail": "Embedder 'default' is away."}),
+    503: (
+        "No embedder can answer now; Retry-After says when to come back.",
+        {"detail": "Search by meaning is not available now."},
+    ),
 }
 MESSAGE = {
     "message": {"type": "string", "description": "Why nothing was found, in words; empty if something was."},

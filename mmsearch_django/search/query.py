@@ -14,7 +14,7 @@ from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Modality, Vectors
 from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.exceptions import (
-    EmbedderUnavailable,
+    EmbedderError,
     EmptyQuery,
     InvalidVector,
     NotIndexed,
@@ -182,13 +182,13 @@ def _weighted(model: type[models.Model], names: Sequence[str], weights: Mapping[
 
 def _embed(asked: Asked, plus: Sequence[Term | Item], minus: Sequence[Term | Item], limits: Limits) -> Query:
     legs: list[Leg] = []
-    away: dict[str, EmbedderUnavailable] = {}
+    away: dict[str, EmbedderError] = {}
     for name, (field, weight) in asked.items():
         try:
             made = _towards(field, plus)
             if made is not None:
                 legs.append(_leg(field, weight, _away_from(field, made[0], minus), made[1]))
-        except EmbedderUnavailable as error:
+        except EmbedderError as error:
             away[name] = error
     if not legs:
         raise next(iter(away.values()), _not_indexed(asked, plus))

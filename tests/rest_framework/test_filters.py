@@ -59,14 +59,17 @@ def test_bad_parameters_are_named(client, assets, parameters, field):
     assert field in get(client, 400, **parameters)
 
 
-def test_no_embedder_is_503_and_says_when_to_come_back(client, assets, monkeypatch):
+@pytest.mark.parametrize(("retry_after", "said"), [(None, "30"), (89.5, "90")])
+def test_no_embedder_is_503_and_says_when_to_come_back(client, assets, monkeypatch, caplog, retry_after, said):
     def refuse(*args, **kwargs):
-        raise EmbedderUnavailable("Embedder 'default' has no weights.")
+        raise EmbedderUnavailable("Embedder 'default' has no weights.", retry_after=retry_after)
 
     monkeypatch.setattr(type(embedders["default"]), "embed_texts", refuse)
     response = client.get("/assets/", {"search": "never asked before"})
     assert response.status_code == 503
-    assert response.headers["Retry-After"] == "30"
+    assert response.headers["Retry-After"] == said
+    assert response.json() == {"detail": "Search by meaning is not available now."}
+    assert "has no weights" in caplog.text
 
 
 @pytest.mark.parametrize(

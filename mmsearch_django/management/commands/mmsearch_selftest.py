@@ -39,10 +39,10 @@ class Command(BaseCommand):
             self.load(embedder)
             if {"text", "image"} <= embedder.modalities and embedder.pairs_modalities:
                 self.understand(embedder, pairs)
+            for name, figure in speeds(embedder, pairs, seconds):
+                self.say(name, figure)
         except MmsearchError as error:
             raise CommandError(str(error)) from error
-        for name, figure in speeds(embedder, pairs, seconds):
-            self.say(name, figure)
         self.say("memory", f"{peak_memory():,.0f} MB at its peak, the whole process")
 
     def say(self, name: str, figure: str) -> None:
