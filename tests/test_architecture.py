@@ -16,7 +16,7 @@ TABLE = re.search(r":name: imports\n\n(.*?)```", (ROOT.parent / "docs/architectu
 MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path.parent.name != "migrations"]
 HEAVY = {
     *("torch", "transformers", "onnxruntime", "tokenizers", "safetensors", "sentence_transformers"),
-    "huggingface_hub",
+    *("huggingface_hub", "open_clip", "torchvision"),
 }
 
 

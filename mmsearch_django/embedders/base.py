@@ -4,17 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
-from django.core.checks import CheckMessage
+from django.core.checks import CheckMessage, Error, Warning
 from numpy.typing import NDArray
 from PIL.Image import Image
 
 from mmsearch_django.embedders import engines
 from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.embedders.hub import Checkpoint
-from mmsearch_django.exceptions import ConfigurationError, EmbedderError
+from mmsearch_django.exceptions import ConfigurationError, EmbedderError, EmbedderUnavailable
 
 Modality = Literal["text", "image"]
 Vectors = NDArray[np.float32]
@@ -63,6 +64,12 @@ class Embedder(ABC):
     """Whether text and pictures share one space, so that a caption is near to its picture."""
     calibrations: ClassVar[Mapping[tuple[Modality, Modality], Calibration]] = {}
     """By kind of query and of what is searched: serve until a library is large enough to learn its own."""
+    known_options: ClassVar[frozenset[str] | None] = None
+    """Names that OPTIONS may have, so that a misspelt one is an error. None: the class sees to it itself."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules that must be installed, found without importing them."""
+    extra: ClassVar[str] = ""
+    """The extra of this package, or the package, that installs them."""
 
     def __init__(
         self,
@@ -76,6 +83,11 @@ class Embedder(ABC):
         self.model = model
         self.revision = revision
         self.options = dict(options or {})
+        if self.known_options is not None and (unknown := self.options.keys() - self.known_options):
+            raise ConfigurationError(
+                f"Embedder '{alias}': OPTIONS has no {', '.join(sorted(unknown))}; "
+                f"it has {', '.join(sorted(self.known_options)) or 'none'}."
+            )
 
     @property
     @abstractmethod
@@ -97,12 +109,44 @@ class Embedder(ABC):
         return None
 
     def check(self) -> list[CheckMessage]:
-        """System checks of this alias. Must not load the model."""
+        """System checks of this alias: what is not installed or not on this machine. Must not load the model."""
+        if uninstalled := self._uninstalled():
+            return [Error(uninstalled, id="mmsearch.E010")]
+        if missing := self._missing():
+            return [Warning(missing, id="mmsearch.W010")]
         return []
+
+    def require_available(self) -> None:
+        """Raise EmbedderUnavailable, with the fix, if libraries or files are missing. For ``load`` to begin with."""
+        if problem := self._uninstalled() or self._missing():
+            raise EmbedderUnavailable(problem)
+
+    def _uninstalled(self) -> str:
+        """What to say of libraries that are not installed, with the fix; empty if all are."""
+        if lacks := [name for name in self.libraries if find_spec(name) is None]:
+            return (
+                f"Embedder '{self.alias}' ({self.backend}) needs {', '.join(lacks)}. "
+                f"Run: pip install '{self.extra or ' '.join(lacks)}'"
+            )
+        return ""
+
+    def _missing(self) -> str:
+        """What to say of files that are not on this machine, with the fix; empty if all are."""
+        checkpoint = self.checkpoint
+        if checkpoint is not None and (lacks := checkpoint.missing()):
+            return (
+                f"Embedder '{self.alias}' lacks {', '.join(lacks)} of {checkpoint} in {checkpoint.place}. "
+                f"Run: manage.py mmsearch_download {self.alias}"
+            )
+        return ""
 
     @abstractmethod
     def load(self) -> Engine:
         """Load the model. Raises EmbedderUnavailable with the fix when its files or libraries are missing."""
+
+    def here(self) -> "Embedder":
+        """Itself, or the embedder behind it if this process is to run that. For whoever embeds in another thread."""
+        return self
 
     def warm_up(self) -> None:
         """Load the model and test it, unless this process has done so. Raises EmbedderError."""
@@ -113,14 +157,17 @@ class Embedder(ABC):
         self._require("text")
         if isinstance(texts, str):
             raise TypeError(f"Embedder '{self.alias}' takes a list of texts, not one text.")
-        for text in texts:
-            if not isinstance(text, str):
-                raise TypeError(f"Embedder '{self.alias}' was given {type(text).__name__} as text.")
+        self._require_all(texts, str, "text")
+        # Halves of surrogate pairs, which JSON lets through, are no text that a tokenizer or a server takes.
+        texts = [text.encode(errors="replace").decode() for text in texts]
         return self._finish(self._engine().texts(texts, query=query) if texts else None, len(texts))
 
     def embed_images(self, images: Sequence[Image]) -> Vectors:
         """Unit vectors of pictures that ``media.images`` has normalised, shape (n, dimensions)."""
         self._require("image")
+        if isinstance(images, Image):
+            raise TypeError(f"Embedder '{self.alias}' takes a list of pictures, not one picture.")
+        self._require_all(images, Image, "a picture")
         return self._finish(self._engine().images(images) if images else None, len(images))
 
     def _engine(self) -> Engine:
@@ -132,6 +179,11 @@ class Embedder(ABC):
                 f"Embedder '{self.alias}' ({self.backend}) cannot embed {modality}; "
                 f"it embeds {', '.join(sorted(self.modalities))}."
             )
+
+    def _require_all(self, inputs: Sequence[object], kind: type, what: str) -> None:
+        for value in inputs:
+            if not isinstance(value, kind):
+                raise TypeError(f"Embedder '{self.alias}' was given {type(value).__name__} as {what}.")
 
     def _finish(self, vectors: Vectors | None, count: int) -> Vectors:
         if vectors is None:

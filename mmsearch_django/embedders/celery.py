@@ -105,6 +105,9 @@ class CeleryEmbedder(ForwardingEmbedder):
         # Not kept with the loaded models, nor tested as they are: the worker has tested the one behind it.
         return engines.get(self.original) if runs_here() else self.load()
 
+    def here(self) -> Embedder:
+        return self.original if runs_here() else self
+
 
 def runs_here() -> bool:
     """Whether this is a task of ours, which runs the model itself; or one that would never reach a worker."""

@@ -19,6 +19,7 @@ class DummyEmbedder(Embedder):
     backend = "dummy"
     modalities = frozenset({"text", "image"})
     pairs_modalities = False
+    known_options = frozenset({"dimensions"})
 
     @property
     def dimensions(self) -> int:

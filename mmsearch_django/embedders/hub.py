@@ -3,8 +3,10 @@
 Only ``download`` reaches the network, and only the command mmsearch_download calls it.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from mmsearch_django.exceptions import EmbedderUnavailable
 
 CHUNK = 1024 * 1024
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,12 @@ class Checkpoint:
     model: str
     revision: str
     files: tuple[str, ...]
-    licence: str
+    """Names or patterns (``*.safetensors``, in whatever folder); each must be there."""
+    licence: str = ""
     """What the embedder's author read on the model's card; the hub's word, where it has one, comes first."""
     folder: Path | None = None
+    extras: tuple[str, ...] = ()
+    """Names or patterns of what is fetched as well, where the repository has it."""
 
     def __str__(self) -> str:
         return f"{self.model} at {self.revision}"
@@ -42,8 +48,25 @@ class Checkpoint:
         return self.place / name
 
     def missing(self) -> list[str]:
-        """Which files are not on this machine."""
-        return [name for name in self.files if not self.path(name).is_file()]
+        """Which files, or patterns that no file has, are not on this machine."""
+        present = self.present()
+        return [pattern for pattern in self.files if not matching(present, [pattern])]
+
+    def present(self) -> list[str]:
+        """The names of those that are on this machine."""
+        below = (path.relative_to(self.place).as_posix() for path in self.place.rglob("*") if path.is_file())
+        return matching(sorted(below), self.files + self.extras)
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """The names that are, or have the pattern of, any of these; in the order of the patterns."""
+    found = [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
+    return list(dict.fromkeys(found))
+
+
+def is_commit(revision: str) -> bool:
+    """Whether it is the full name of a commit, and so never moves, as branches and tags do."""
+    return COMMIT.fullmatch(revision) is not None
 
 
 def is_commercial(licence: str) -> bool:
@@ -90,10 +113,11 @@ def listing(checkpoint: Checkpoint) -> Listing:
     if info.sha != checkpoint.revision:
         raise EmbedderUnavailable(f"The hub answered with commit {info.sha} when asked for {checkpoint}.")
     siblings = {sibling.rfilename: sibling for sibling in info.siblings or ()}
-    if lacks := [name for name in checkpoint.files if name not in siblings]:
+    if lacks := [pattern for pattern in checkpoint.files if not matching(list(siblings), [pattern])]:
         raise EmbedderUnavailable(f"{checkpoint} has no {', '.join(lacks)}. It has: {', '.join(sorted(siblings))}.")
     licence = info.card_data.license if info.card_data else None
-    files = tuple(_published(siblings[name]) for name in checkpoint.files)
+    names = matching(sorted(siblings), checkpoint.files + checkpoint.extras)
+    files = tuple(_published(siblings[name]) for name in names)
     return Listing(licence if isinstance(licence, str) else checkpoint.licence, files)
 
 

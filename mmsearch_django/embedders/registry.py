@@ -25,7 +25,7 @@ class Embedders(Mapping[str, Embedder]):
         config = conf.EMBEDDERS[alias]
         made = self._made.get(alias)
         if made is None or made[0] != config:
-            made = self._made[alias] = (dict(config), _make(alias, config))
+            made = self._made[alias] = (dict(config), make(alias, config))
         return made[1]
 
     def __iter__(self) -> Iterator[str]:
@@ -35,7 +35,8 @@ class Embedders(Mapping[str, Embedder]):
         return len(conf.EMBEDDERS)
 
 
-def _make(alias: str, config: Mapping[str, Any]) -> Embedder:
+def make(alias: str, config: Mapping[str, Any]) -> Embedder:
+    """The embedder of a configuration as it stands in the settings. Raises ConfigurationError."""
     try:
         backend = import_string(config["BACKEND"])
     except (KeyError, ImportError) as error:

@@ -1,15 +1,22 @@
 """Models that sentence-transformers loads natively: CLIP, SigLIP, SigLIP 2, Qwen3-VL-Embedding and fine-tuned kin."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
-from django.core.checks import CheckMessage
 from PIL.Image import Image
 
+from mmsearch_django.embedders import hub
 from mmsearch_django.embedders.base import Embedder, Engine, Modality, Vectors
+from mmsearch_django.embedders.hub import Checkpoint
+from mmsearch_django.embedders.torch_runtime import torch_with
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
 
-EXTRA = "mmsearch-django[sentence-transformers]"
+FILES = ("*.json", "*.safetensors")
+"""Configuration and weights. Weights in other formats, and the same for other runtimes, are left where they are."""
+EXTRAS = ("*.txt", "*.model")
+"""Vocabularies that older checkpoints keep apart."""
+CODE = ("*.py",)
 SIGLIP_TOKENS = {"padding": "max_length", "max_length": 64, "truncation": True}
 """SigLIP was trained on texts of one length: padded to another, the same text is another vector."""
 ELSEWHERE = {
@@ -22,7 +29,7 @@ ELSEWHERE = {
 
 
 class SentenceTransformersEmbedder(Embedder):
-    """``MODEL`` is a folder, or a name in the hub's cache at ``REVISION``; nothing is downloaded.
+    """``MODEL`` is a folder, or a name on the hub at the commit ``REVISION``, which ``mmsearch_download`` fetches.
 
     ``OPTIONS``: ``dimensions`` (needed: they are known without loading), ``modalities`` (text and image), ``device``,
     ``dtype`` ("float16", "bfloat16"), ``batch_size`` (32), ``threads``, ``query_prompt`` and ``document_prompt``,
@@ -30,36 +37,58 @@ class SentenceTransformersEmbedder(Embedder):
     """
 
     backend = "sentence-transformers"
+    libraries = ("sentence_transformers", "torch")
+    extra = "mmsearch-django[sentence-transformers]"
+    known_options = frozenset(
+        {
+            *("dimensions", "modalities", "device", "dtype", "batch_size", "threads", "query_prompt"),
+            *("document_prompt", "matryoshka", "lowercase", "trust_remote_code"),
+        }
+    )
 
     def __init__(self, alias: str, **config: Any) -> None:
         super().__init__(alias, **config)
         named: Sequence[Modality] = self.options.get("modalities", ("text", "image"))
         self.modalities = frozenset(named)  # type: ignore[misc]
+        self._refuse_known()
+        if "dimensions" not in self.options:
+            raise ConfigurationError(
+                f"Embedder '{alias}' needs OPTIONS['dimensions']: the length of the vectors of {self.model!r}."
+            )
+        if not self._is_folder() and not hub.is_commit(self.revision):
+            raise ConfigurationError(
+                f"Embedder '{alias}': REVISION is {self.revision!r}. {self.model!r} is no folder here; of a model on "
+                "the hub, give a full commit (branches and tags move)."
+            )
+
+    def _refuse_known(self) -> None:
+        if self.model in ELSEWHERE:
+            raise ConfigurationError(f"Embedder '{self.alias}' cannot run {self.model} here: {ELSEWHERE[self.model]}")
+
+    def _is_folder(self) -> bool:
+        path = Path(self.model)
+        return path.is_absolute() or path.is_dir()
 
     @property
     def dimensions(self) -> int:
-        try:
-            return int(self.options["dimensions"])
-        except KeyError:
-            raise ConfigurationError(
-                f"Embedder '{self.alias}' needs OPTIONS['dimensions']: the length of the vectors of {self.model!r}."
-            ) from None
+        return int(self.options["dimensions"])
 
     @property
     def weights(self) -> str:
         """Half precision moves vectors."""
         return str(self.options.get("dtype", ""))
 
-    def check(self) -> list[CheckMessage]:
-        self._refuse_known()
-        return super().check()
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        if self._is_folder():
+            return None
+        return Checkpoint(self.model, self.revision, FILES, extras=EXTRAS + (CODE if self._trusts_code() else ()))
 
-    def _refuse_known(self) -> None:
-        if self.model in ELSEWHERE:
-            raise ConfigurationError(f"Embedder '{self.alias}' cannot run {self.model} here: {ELSEWHERE[self.model]}")
+    def _trusts_code(self) -> bool:
+        return self.options.get("trust_remote_code") is True
 
     def load(self) -> Engine:
-        self._refuse_known()
+        self.require_available()
         model = self._model()
         native = model.get_embedding_dimension()
         if native is not None and native != self.dimensions and not self.options.get("matryoshka"):
@@ -70,28 +99,23 @@ class SentenceTransformersEmbedder(Embedder):
         return SentenceTransformersEngine(model, self.model, self.dimensions, self.options)
 
     def _model(self) -> Any:
-        try:
-            import torch
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise EmbedderUnavailable(f"Embedder '{self.alias}' needs {EXTRA}: {error}") from error
-        if threads := self.options.get("threads"):
-            torch.set_num_threads(int(threads))
+        torch_with(self.options.get("threads"))
+        from sentence_transformers import SentenceTransformer
+
         dtype = self.options.get("dtype")
         try:
             return SentenceTransformer(
-                self.model,
-                revision=self.revision or None,
+                str(self.checkpoint.place) if self.checkpoint else self.model,
                 device=self.options.get("device"),
-                trust_remote_code=self.options.get("trust_remote_code") is True,
+                trust_remote_code=self._trusts_code(),
                 local_files_only=True,
                 model_kwargs={"dtype": dtype} if dtype else {},
             )
         except (OSError, ValueError, ImportError) as error:
             raise EmbedderUnavailable(
                 f"Embedder '{self.alias}' cannot load {self.model!r} from this machine: {error} "
-                "Give the path of its folder, or download that revision first; code that a model brings along runs "
-                "only with OPTIONS['trust_remote_code']."
+                "Are all of its files there? Code that a model brings along runs only with "
+                "OPTIONS['trust_remote_code']."
             ) from error
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from mmsearch_django.conf import conf
-from mmsearch_django.embedders.base import Vectors
+from mmsearch_django.embedders.base import Embedder, Vectors
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
 from mmsearch_django.indexing import claims, writing
 from mmsearch_django.indexing.claims import Claim
@@ -96,13 +96,13 @@ class UnderWay:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.batches: deque[Batch] = deque()
-        self.embedder = ThreadPoolExecutor(1, thread_name_prefix="mmsearch-embedder")
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="mmsearch-embedder")
 
     def __enter__(self) -> "UnderWay":
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.embedder.shutdown(cancel_futures=True)
+        self.thread.shutdown(cancel_futures=True)
         for batch in self.batches:
             self._release(batch.claims, error)
 
@@ -113,7 +113,8 @@ class UnderWay:
             self._renew()
             outcomes, reads = read(self.target, batch)
             same, new = _known(self.target, reads)
-            embedding = self.embedder.submit(_embed_apart, self.target, outcomes + same, new)
+            embedder = self.target.field.embedder.here()
+            embedding = self.thread.submit(_embed_apart, embedder, outcomes + same, new)
         except BaseException as error:
             self._release(batch, error)
             raise
@@ -203,20 +204,18 @@ def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[R
     return same, [read for read in reads if standing.get(read.claim.key) != read.content.digest]
 
 
-def _embed_apart(target: Target, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
+def _embed_apart(embedder: Embedder, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
     """Runs in a thread of its own."""
     try:
         parts = (reads[start : start + conf.BATCH_SIZE] for start in range(0, len(reads), conf.BATCH_SIZE))
-        return ended + [outcome for part in parts for outcome in _embed_batch(target, part)]
+        return ended + [outcome for part in parts for outcome in _embed_batch(embedder, part)]
     finally:
         connections.close_all()  # What a site's own embedder may have opened in this thread.
 
 
-def _embed_batch(target: Target, reads: Sequence[Read]) -> list[Outcome]:
-    if not reads:
-        return []
+def _embed_batch(embedder: Embedder, reads: Sequence[Read]) -> list[Outcome]:
     try:
-        vectors = _vectors(target, reads)
+        vectors = _vectors(embedder, reads)
     except STOPS:
         raise
     except Exception as error:
@@ -224,11 +223,10 @@ def _embed_batch(target: Target, reads: Sequence[Read]) -> list[Outcome]:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
         # Halves of halves: one that cannot be embedded costs a server few more requests.
         middle = len(reads) // 2
-        return _embed_batch(target, reads[:middle]) + _embed_batch(target, reads[middle:])
+        return _embed_batch(embedder, reads[:middle]) + _embed_batch(embedder, reads[middle:])
     return [ready(read, vector) for read, vector in zip(reads, vectors, strict=True)]
 
 
-def _vectors(target: Target, reads: Sequence[Read]) -> Vectors:
-    embedder = target.field.embedder
+def _vectors(embedder: Embedder, reads: Sequence[Read]) -> Vectors:
     contents = [cast(Any, read.content.value) for read in reads]
-    return embedder.embed_texts(contents) if target.field.source.modality == "text" else embedder.embed_images(contents)
+    return embedder.embed_texts(contents) if isinstance(contents[0], str) else embedder.embed_images(contents)

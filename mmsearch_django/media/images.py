@@ -99,6 +99,17 @@ def decode(data: bytes, *, name: str = "") -> Image:
         raise _damaged(name, f"{type(error).__name__}: {error}") from error
 
 
+def middle(image: Image, *, times: int = 16) -> Image:
+    """A picture at most so many times as long as wide, its ends cut off.
+
+    For models that scale the shorter side and keep the middle: enlarging far ends would only cost memory.
+    """
+    longest = times * min(image.size)
+    width, height = min(image.width, longest), min(image.height, longest)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height)) if (width, height) != image.size else image
+
+
 # From the storage
 
 

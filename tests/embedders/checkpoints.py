@@ -1,5 +1,6 @@
 """Checkpoints of real architectures, tiny and of random weights, made on the spot."""
 
+import json
 from pathlib import Path
 
 
@@ -67,4 +68,25 @@ def siglip(folder: Path) -> Path:
     SiglipModel(config).eval().save_pretrained(folder)
     processor = SiglipImageProcessorPil(size={"height": 32, "width": 32})
     SiglipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)
+    return folder
+
+
+OPEN_CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+
+
+def open_clip(folder: Path) -> Path:
+    """As OpenCLIP publishes it: one file of configuration, one of weights."""
+    import torch
+    from open_clip import CLIP
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    save_file(CLIP(**OPEN_CLIP).state_dict(), folder / "open_clip_model.safetensors")
+    preparation = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic"}
+    whole = {"model_cfg": OPEN_CLIP, "preprocess_cfg": preparation}
+    (folder / "open_clip_config.json").write_text(json.dumps(whole))
     return folder

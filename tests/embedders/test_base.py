@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmsearch_django.embedders.base import Embedder, Signature, unit_rows
 from mmsearch_django.embedders.dummy import DummyEmbedder
@@ -52,6 +53,12 @@ class TestEmbedTexts:
         with pytest.raises(TypeError, match=f"'x' was given {type(value).__name__} as text"):
             DummyEmbedder("x").embed_texts(["a", value])
 
+    def test_only_pictures_are_pictures(self):
+        with pytest.raises(TypeError, match="'x' was given str as a picture"):
+            DummyEmbedder("x").embed_images(["/a/path.png"])
+        with pytest.raises(TypeError, match="'x' takes a list of pictures, not one"):
+            DummyEmbedder("x").embed_images(Image.new("RGB", (2, 2)))
+
     def test_a_modality_that_it_lacks(self):
         with pytest.raises(ConfigurationError, match=r"'x' \(dummy\) cannot embed image; it embeds text"):
             TextOnly("x").embed_images([])
@@ -72,6 +79,18 @@ class TestUnitRows:
     def test_no_direction(self, row):
         with pytest.raises(EmbedderError, match="not finite or has length zero"):
             unit_rows(np.array([[1, 1], row], dtype=np.float32), 2, 2, "x")
+
+
+class TestOptions:
+    def test_unknown_ones_are_refused(self):
+        with pytest.raises(ConfigurationError, match="'x': OPTIONS has no bits, threads; it has dimensions"):
+            DummyEmbedder("x", options={"threads": 2, "bits": 8, "dimensions": 8})
+
+    def test_unless_the_class_sees_to_it_itself(self):
+        class Any(DummyEmbedder):
+            known_options = None
+
+        assert Any("x", options={"threads": 2}).options == {"threads": 2}
 
 
 def test_an_embedder_says_its_dimensions_and_loads():

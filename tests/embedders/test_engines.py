@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import threading
 import time
 
@@ -43,7 +41,7 @@ class TestGet:
 
     @pytest.mark.parametrize(
         "other",
-        [Counting("a", model="x"), Counting("a", revision="x"), Counting("a", options={"threads": 2}), Other("a")],
+        [Counting("a", model="x"), Counting("a", revision="x"), Counting("a", options={"dimensions": 32}), Other("a")],
     )
     def test_other_configurations_do_not(self, other):
         assert engines.get(Counting("a")) is not engines.get(other)
@@ -89,31 +87,3 @@ class TestGet:
                 return engines.get(Counting("a"))
 
         assert engines.get(Forwarding("b")) is engines.get(Counting("a"))
-
-
-FORK = """
-import os, sys
-from django.conf import settings
-settings.configure()
-from mmsearch_django.embedders import engines
-from {module} import {name}
-
-embedder = {name}("x", options={{"threads": 2}})
-before = engines.get(embedder)
-child = os.fork()
-if child == 0:
-    fresh = not engines._engines and engines.get(embedder) is not before
-    embedder.embed_texts(["a red car"])
-    sys.exit(7 if fresh else 1)
-assert engines.get(embedder) is before
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [("mmsearch_django.embedders.dummy", "DummyEmbedder"), ("mmsearch_django.embedders.starter", "StarterEmbedder")],
-)
-def test_a_forked_child_loads_its_own_and_ends(module, name):
-    script = FORK.format(module=module, name=name)
-    assert subprocess.run([sys.executable, "-c", script], timeout=30).returncode == 7

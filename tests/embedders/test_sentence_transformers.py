@@ -11,6 +11,7 @@ from mmsearch_django.checks import check_settings
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.embedders.sentence_transformers import SentenceTransformersEmbedder
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
+from mmsearch_django.testing import EmbedderContract
 from tests.embedders import checkpoints
 
 TEXTS = ["a cat", "Ein Hund schläft", "x", "", "猫", "a" * 500]
@@ -46,27 +47,27 @@ def alike(one, other):
 
 
 @pytest.mark.filterwarnings("ignore")
+class Contract(EmbedderContract):
+    tolerance = 1e-5
+
+    @pytest.fixture(autouse=True)
+    def configure(self, folders):
+        options = {"dimensions": 32, "batch_size": 3, "threads": 1}
+        self.config = {"BACKEND": f"{__name__}.Tiny", "MODEL": folders[self.family], "OPTIONS": options}
+
+
+class TestClipContract(Contract):
+    family = "clip"
+
+
+class TestSiglipContract(Contract):
+    """SigLIP knows texts of one length; padded as others are, its vectors change with their neighbours."""
+
+    family = "siglip"
+
+
+@pytest.mark.filterwarnings("ignore")
 class TestVectors:
-    def test_are_unit_rows_in_the_order_of_the_input(self, folder):
-        model = embedder(folder, batch_size=2)
-        for vectors, singles in (
-            (model.embed_texts(TEXTS), [model.embed_texts([text])[0] for text in TEXTS]),
-            (model.embed_images(PICTURES), [model.embed_images([picture])[0] for picture in PICTURES]),
-        ):
-            assert vectors.shape == (len(singles), 32)
-            assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-            assert alike(vectors, np.stack(singles)) == 1
-            assert len(np.unique(vectors.round(4), axis=0)) == len(singles)
-
-    def test_nothing_gives_nothing(self, folder):
-        assert embedder(folder).embed_texts([]).shape == (0, 32)
-
-    def test_a_text_does_not_depend_on_its_batch(self, folder):
-        """SigLIP knows texts of one length; padded as others are, its vectors change with their neighbours."""
-        model = embedder(folder)
-        [alone] = model.embed_texts(["a cat"])
-        assert alike(model.embed_texts(["a cat", "a much longer text than that of the cat"])[0], alone) == 1
-
     def test_texts_of_siglip_are_padded_to_what_it_was_trained_on(self, folders):
         from sentence_transformers import SentenceTransformer
 
@@ -93,18 +94,6 @@ class TestVectors:
 
 @pytest.mark.filterwarnings("ignore")
 class TestTexts:
-    def test_are_never_fetched_nor_opened(self, folder, tmp_path):
-        path = tmp_path / "red.png"
-        PICTURES[0].save(path)
-        model = embedder(folder)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            server.settimeout(0.2)
-            address = f"http://127.0.0.1:{server.getsockname()[1]}/red.png"
-            vectors = model.embed_texts([address, str(path), "data:image/png;base64,AAAA"])
-            with pytest.raises(TimeoutError):
-                server.accept()
-        assert np.max(vectors @ model.embed_images(PICTURES).T) < 0.999
-
     def test_prompts_are_for_queries_or_for_documents(self, folder):
         model = embedder(folder, query_prompt="find: ", document_prompt="this is ")
         bare = embedder(folder)
@@ -136,14 +125,30 @@ class TestRefusals:
         with pytest.raises(ConfigurationError, match="has 32 dimensions, not 16"):
             embedder(folders["clip"], dimensions=16).embed_texts(["a"])
 
-    @pytest.mark.filterwarnings("ignore")
-    def test_a_model_that_is_not_here_is_not_fetched(self, monkeypatch):
+    def test_a_model_that_is_not_here_is_not_fetched(self, monkeypatch, tmp_path):
         def refuse(*args, **kwargs):
             raise AssertionError("The network was asked.")
 
         monkeypatch.setattr(socket, "getaddrinfo", refuse)
-        with pytest.raises(EmbedderUnavailable, match="cannot load 'nobody/nothing' from this machine"):
-            embedder("nobody/nothing").embed_texts(["a"])
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        absent = Tiny("tiny", model="nobody/nothing", revision="0" * 40, options={"dimensions": 32})
+        [found] = absent.check()
+        assert found.id == "mmsearch.W010"
+        with pytest.raises(EmbedderUnavailable) as error:
+            absent.embed_texts(["a"])
+        assert found.msg == str(error.value)
+        assert "lacks *.json, *.safetensors of nobody/nothing at 000" in found.msg
+        assert "Run: manage.py mmsearch_download tiny" in found.msg
+
+    @pytest.mark.parametrize("revision", ["", "main", "v1.0"])
+    def test_a_revision_must_not_move(self, revision):
+        with pytest.raises(ConfigurationError, match="REVISION is .*; of a model on the hub, give a full"):
+            Tiny("tiny", model="nobody/nothing", revision=revision, options={"dimensions": 32})
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_a_folder_that_is_not_there(self, tmp_path):
+        with pytest.raises(EmbedderUnavailable, match="cannot load '.*/nothing' from this machine"):
+            embedder(str(tmp_path / "nothing")).embed_texts(["a"])
 
     @pytest.mark.filterwarnings("ignore")
     def test_code_of_a_model_is_not_run(self, folders, tmp_path):

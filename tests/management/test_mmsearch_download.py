@@ -249,3 +249,68 @@ def test_as_an_owner_runs_it(hub, tmp_path):
     assert "100%" in done.stderr
     assert f"snapshots/{REVISION}/{WEIGHTS}" in "\n".join(files_in(tmp_path / "home"))
     assert run(HF_HUB_OFFLINE="1").returncode == 0
+
+
+class TestByPattern:
+    """Backends that run many models: what is fetched is told by its kind."""
+
+    MODEL, COMMIT = "somebody/siglip", "a" * 40
+    WANTED = {
+        "sentence_transformers.SentenceTransformersEmbedder": {
+            *("config.json", "tokenizer.json", "merges.txt", "0_Transformer/config.json"),
+            *("0_Transformer/model.safetensors", "open_clip_model.safetensors", "open_clip_config.json"),
+        },
+        "open_clip.OpenClipEmbedder": {
+            *("config.json", "tokenizer.json", "merges.txt", "0_Transformer/config.json"),
+            *("open_clip_model.safetensors", "open_clip_config.json"),
+        },
+    }
+    OTHERS = {"pytorch_model.bin", "modeling.py", "onnx/model.onnx", "README.md"}
+
+    @pytest.fixture(params=WANTED)
+    def wanted(self, request, hub, configure):
+        """The names that are to come, once an embedder of this backend is configured."""
+        wanted = self.WANTED[request.param]
+        hub.model, hub.revision, hub.licence = self.MODEL, self.COMMIT, "apache-2.0"
+        every = self.WANTED["sentence_transformers.SentenceTransformersEmbedder"] | self.OTHERS
+        hub.files = {name: name.encode() * 2000 for name in every}
+        prefix = "hf-hub:" if "open_clip" in request.param else ""
+        backend = f"mmsearch_django.embedders.{request.param}"
+        configure(BACKEND=backend, MODEL=prefix + self.MODEL, REVISION=self.COMMIT, OPTIONS={"dimensions": 8})
+        return wanted
+
+    def test_what_it_needs_comes_and_nothing_else(self, hub, wanted):
+        checkpoint = embedders["jina"].checkpoint
+        assert checkpoint.missing()
+        out = download()
+        assert files_in(checkpoint.place) == wanted
+        assert checkpoint.missing() == []
+        digests = {sha256(hub.files[name]).hexdigest() for name in wanted}
+        assert {line.split("sha256 ")[1].split()[0] for line in out.splitlines() if "sha256" in line} == digests
+
+    def test_offline_it_shows_what_is_there(self, hub, wanted, monkeypatch):
+        download()
+        asked = len(hub.requests)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        assert download().count("sha256") == len(wanted)
+        assert len(hub.requests) == asked
+
+    def test_code_comes_only_where_it_may_run(self, hub, wanted, configure):
+        if "0_Transformer/model.safetensors" in wanted:
+            options = {"dimensions": 8, "trust_remote_code": True}
+            backend = "mmsearch_django.embedders.sentence_transformers.SentenceTransformersEmbedder"
+            configure(BACKEND=backend, MODEL=self.MODEL, REVISION=self.COMMIT, OPTIONS=options)
+            wanted = wanted | {"modeling.py"}
+        download()
+        assert files_in(embedders["jina"].checkpoint.place) == wanted
+
+    def test_a_repository_without_such_weights(self, hub, wanted):
+        hub.files = {name: data for name, data in hub.files.items() if not name.endswith("safetensors")}
+        with pytest.raises(CommandError, match=r"has no .*\*\.safetensors\. It has: .*pytorch_model\.bin"):
+            download()
+        assert not any("/resolve/" in path for _method, path, _range in hub.requests)
+
+    def test_a_licence_that_nobody_states(self, hub, wanted):
+        hub.licence = None
+        with pytest.raises(CommandError, match="is not stated"):
+            download()

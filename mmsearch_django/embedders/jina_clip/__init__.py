@@ -4,14 +4,12 @@ The weights are CC-BY-NC-4.0: not for commercial use without an agreement with J
 them once they are accepted; nothing else here reaches the network.
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.checks import CheckMessage, Info
 from numpy.typing import NDArray
 from PIL.Image import Image
 
@@ -27,8 +25,6 @@ Input = TypeVar("Input")
 MODEL = "jinaai/jina-clip-v2"
 REVISION = "344d954da76eb8ad47a7aaff42d012e30c15b8fe"
 LICENCE = "cc-by-nc-4.0"
-COMMIT = re.compile(r"[0-9a-f]{40}")
-LIBRARIES = ("huggingface_hub", "onnxruntime", "tokenizers")
 
 TOKENIZER = "tokenizer.json"
 WEIGHTS = {
@@ -54,11 +50,13 @@ class JinaClipEmbedder(Embedder):
 
     backend = "jina_clip"
     modalities = frozenset({"text", "image"})
+    libraries = ("huggingface_hub", "onnxruntime", "tokenizers")
+    extra = "mmsearch-django[jina]"
 
     def __init__(self, alias: str, *, model: str = "", revision: str = "", **configuration: Any) -> None:
         super().__init__(alias, model=model or MODEL, revision=revision or REVISION, **configuration)
         self._configure(**self.options)
-        if self.folder is None and not COMMIT.fullmatch(self.revision):
+        if self.folder is None and not hub.is_commit(self.revision):
             raise self._wrong(f"REVISION is {self.revision!r}; give a full commit (branches and tags move).")
 
     def _configure(
@@ -110,34 +108,10 @@ class JinaClipEmbedder(Embedder):
                 id="mmsearch.I001",
             )
         ]
-        if uninstalled := self._uninstalled():
-            found.append(Error(uninstalled, id="mmsearch.E010"))
-        elif missing := self._missing():
-            found.append(Warning(missing, id="mmsearch.W010"))
-        return found
-
-    def _uninstalled(self) -> str:
-        """What to say of libraries that are not installed, with the fix; empty if all are."""
-        if lacks := [name for name in LIBRARIES if find_spec(name) is None]:
-            return (
-                f"Embedder '{self.alias}' ({self.backend}) needs {', '.join(lacks)}. "
-                "Run: pip install 'mmsearch-django[jina]'"
-            )
-        return ""
-
-    def _missing(self) -> str:
-        """What to say of files that are not on this machine, with the fix; empty if all are."""
-        checkpoint = self.checkpoint
-        if lacks := checkpoint.missing():
-            return (
-                f"Embedder '{self.alias}' lacks {', '.join(lacks)} of {checkpoint} in {checkpoint.place}. "
-                f"Run: manage.py mmsearch_download {self.alias}"
-            )
-        return ""
+        return found + super().check()
 
     def load(self) -> Engine:
-        if problem := self._uninstalled() or self._missing():
-            raise EmbedderUnavailable(problem)
+        self.require_available()
         self._require_digest()
         tokenizer, graph = (self.checkpoint.path(name) for name in (TOKENIZER, self.files[0]))
         try:

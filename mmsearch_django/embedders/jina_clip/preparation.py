@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
 from mmsearch_django.embedders.base import Vectors
+from mmsearch_django.media.images import middle
 
 MAX_TOKENS = 512
 MAX_CHARACTERS = 20_000
@@ -18,8 +19,6 @@ PADDING = 1
 SIDE = 512
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
-LONGEST = 16
-"""How many times as long as wide a picture may be before it is cut: of a longer one the middle is kept anyway."""
 
 NO_TOKENS = np.ones((1, 1), dtype=np.int64)
 """For a picture. None at all is refused."""
@@ -53,18 +52,10 @@ class Tokens:
 
 def pixels(image: Image) -> Vectors:
     """The middle of a picture, its shorter side made 512: float32 of shape (3, 512, 512), normalised."""
-    image = _within(image.convert("RGB"))
+    image = middle(image.convert("RGB"))
     shorter = min(image.size)
     size = (SIDE * image.width // shorter, SIDE * image.height // shorter)
     left, top = ((side - SIDE) // 2 for side in size)
-    middle = image.resize(size, Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE))
-    values = (np.asarray(middle, dtype=np.float32) / 255 - MEAN) / DEVIATION
+    square = image.resize(size, Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE))
+    values = (np.asarray(square, dtype=np.float32) / 255 - MEAN) / DEVIATION
     return np.ascontiguousarray(values.transpose(2, 0, 1))
-
-
-def _within(image: Image) -> Image:
-    """The picture without ends so far from its middle that enlarging them would only cost memory."""
-    longest = LONGEST * min(image.size)
-    width, height = min(image.width, longest), min(image.height, longest)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height)) if (width, height) != image.size else image

