@@ -2,16 +2,16 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from mmsearch_django.conf import conf
-from mmsearch_django.embedders.base import Embedder, Vectors
+from mmsearch_django.embedders.base import Vectors
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
 from mmsearch_django.indexing import claims, writing
 from mmsearch_django.indexing.claims import Claim
@@ -19,6 +19,7 @@ from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, ready
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
 
+Embed = Callable[[list[Any]], Vectors]
 STOPS = (EmbedderUnavailable, SelfTestFailed, ConfigurationError, OperationalError, InterfaceError)
 """Not the fault of one asset: nothing could be embedded now."""
 LOCK_PAUSE = 0.2
@@ -113,8 +114,7 @@ class UnderWay:
             self._renew()
             outcomes, reads = read(self.target, batch)
             same, new = _known(self.target, reads)
-            embedder = self.target.field.embedder.here()
-            embedding = self.thread.submit(_embed_apart, embedder, outcomes + same, new)
+            embedding = self.thread.submit(_embed_apart, _embedding_by(self.target), outcomes + same, new)
         except BaseException as error:
             self._release(batch, error)
             raise
@@ -204,18 +204,24 @@ def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[R
     return same, [read for read in reads if standing.get(read.claim.key) != read.content.digest]
 
 
-def _embed_apart(embedder: Embedder, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
+def _embedding_by(target: Target) -> Embed:
+    embedder: Any = target.field.embedder.here()
+    embed: Embed = embedder.embed_texts if target.field.source.modality == "text" else embedder.embed_images
+    return embed
+
+
+def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
     """Runs in a thread of its own."""
     try:
         parts = (reads[start : start + conf.BATCH_SIZE] for start in range(0, len(reads), conf.BATCH_SIZE))
-        return ended + [outcome for part in parts for outcome in _embed_batch(embedder, part)]
+        return ended + [outcome for part in parts for outcome in _embed_batch(embed, part)]
     finally:
         connections.close_all()  # What a site's own embedder may have opened in this thread.
 
 
-def _embed_batch(embedder: Embedder, reads: Sequence[Read]) -> list[Outcome]:
+def _embed_batch(embed: Embed, reads: Sequence[Read]) -> list[Outcome]:
     try:
-        vectors = _vectors(embedder, reads)
+        vectors = embed([read.content.value for read in reads])
     except STOPS:
         raise
     except Exception as error:
@@ -223,10 +229,5 @@ def _embed_batch(embedder: Embedder, reads: Sequence[Read]) -> list[Outcome]:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
         # Halves of halves: one that cannot be embedded costs a server few more requests.
         middle = len(reads) // 2
-        return _embed_batch(embedder, reads[:middle]) + _embed_batch(embedder, reads[middle:])
+        return _embed_batch(embed, reads[:middle]) + _embed_batch(embed, reads[middle:])
     return [ready(read, vector) for read, vector in zip(reads, vectors, strict=True)]
-
-
-def _vectors(embedder: Embedder, reads: Sequence[Read]) -> Vectors:
-    contents = [cast(Any, read.content.value) for read in reads]
-    return embedder.embed_texts(contents) if isinstance(contents[0], str) else embedder.embed_images(contents)
