@@ -13,6 +13,7 @@ from PIL.Image import Image
 
 from mmsearch_django.embedders import engines
 from mmsearch_django.embedders.calibration import Calibration
+from mmsearch_django.embedders.cards import Card
 from mmsearch_django.embedders.hub import Checkpoint
 from mmsearch_django.exceptions import ConfigurationError, EmbedderError
 
@@ -63,6 +64,8 @@ class Embedder(ABC):
     """Whether text and pictures share one space, so that a caption is near to its picture."""
     calibrations: ClassVar[Mapping[tuple[Modality, Modality], Calibration]] = {}
     """By kind of query and of what is searched: serve until a library is large enough to learn its own."""
+    cards: ClassVar[Sequence[Card]] = ()
+    """The models that it is known to run; the documentation's table of models is made from them."""
 
     def __init__(
         self,
