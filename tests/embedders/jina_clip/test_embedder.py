@@ -172,8 +172,10 @@ class TestVectors:
     def test_a_picture_alone_is_as_among_others(self, each):
         pictures = [*captioned_pictures(), Image.new("RGB", (30, 40), "red"), Image.new("RGB", (9, 3), "blue")] * 2
         together = each.embed_images(pictures)
+        # onnxruntime 1.20 computes half precision a little differently in a batch.
+        limit = 1e-4 if each.weights == "model_fp16.onnx" else 1e-5
         for picture, vector in zip(pictures, together, strict=True):
-            assert np.abs(each.embed_images([picture])[0] - vector).max() < 1e-5
+            assert np.abs(each.embed_images([picture])[0] - vector).max() < limit
 
     def test_the_prompt_stands_before_queries_alone(self, jina):
         embedder = jina()
