@@ -1,5 +1,8 @@
 """Sphinx: MyST pages, and reference that is made from the code."""
 
+import sys
+from pathlib import Path
+
 import django
 from django.conf import settings
 from docutils import nodes
@@ -9,6 +12,9 @@ from sphinx.util.docutils import SphinxDirective
 settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "mmsearch_django"], MMSEARCH={}, DATABASES={})
 django.setup()
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from docs import cards  # noqa: E402
 from mmsearch_django import __version__  # noqa: E402
 from mmsearch_django.checks import MEANINGS  # noqa: E402
 
@@ -44,5 +50,13 @@ class ChecksTable(SphinxDirective):
         return list(publish_doctree(text, settings_overrides={"report_level": 3}).children)
 
 
+class Models(SphinxDirective):
+    """What is known of the models that our embedders run."""
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes(cards.page(), allow_section_headings=True)
+
+
 def setup(app: Sphinx) -> None:
+    app.add_directive("models", Models)
     app.add_directive("checks-table", ChecksTable)

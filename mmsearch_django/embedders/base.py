@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from mmsearch_django.embedders import engines
 from mmsearch_django.embedders.calibration import Calibration
+from mmsearch_django.embedders.cards import Card
 from mmsearch_django.embedders.hub import Checkpoint
 from mmsearch_django.exceptions import ConfigurationError, EmbedderError, EmbedderUnavailable
 
@@ -70,6 +71,10 @@ class Embedder(ABC):
     """Modules that must be installed, found without importing them."""
     extra: ClassVar[str] = ""
     """The extra of this package, or the package, that installs them."""
+    cards: ClassVar[Sequence[Card]] = ()
+    """The models that it is known to run; the documentation's table of models is made from them."""
+    runs_any: ClassVar[str] = ""
+    """Said in their place by one that runs whatever the site names: what that can be."""
 
     def __init__(
         self,

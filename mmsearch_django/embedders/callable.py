@@ -30,6 +30,7 @@ class CallableEmbedder(Embedder):
     """
 
     backend = "callable"
+    runs_any = "Functions of your own: any model that they know of, at any length up to 4,000."
     known_options = frozenset({*ROLES, "dimensions", "pairs_modalities"})
 
     def __init__(self, alias: str, **config: Any) -> None:

@@ -69,6 +69,7 @@ class CeleryEmbedder(ForwardingEmbedder):
     """
 
     backend = "celery"
+    runs_any = "Whatever another alias runs, in the processes of a worker."
 
     def __init__(self, alias: str, **configuration: Any) -> None:
         super().__init__(alias, **configuration)

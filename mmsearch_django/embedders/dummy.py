@@ -11,6 +11,7 @@ import numpy as np
 from PIL.Image import Image, Resampling
 
 from mmsearch_django.embedders.base import Embedder, Engine, Vectors
+from mmsearch_django.embedders.cards import Card, Verified
 
 
 class DummyEmbedder(Embedder):
@@ -20,6 +21,16 @@ class DummyEmbedder(Embedder):
     modalities = frozenset({"text", "image"})
     pairs_modalities = False
     known_options = frozenset({"dimensions"})
+    cards = (
+        Card(
+            name="The dummy",
+            licence="mit",
+            good_at="tests of a site; it understands nothing",
+            verified=Verified.REAL,
+            other_dimensions="any",
+            megabytes=0,
+        ),
+    )
 
     @property
     def dimensions(self) -> int:

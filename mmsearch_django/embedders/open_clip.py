@@ -1,6 +1,7 @@
 """Models of OpenCLIP: the CLIPs of LAION, OpenAI, Apple (DFN), MetaCLIP, and checkpoints that it trained."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PIL.Image import Image
 
 from mmsearch_django.embedders import hub
 from mmsearch_django.embedders.base import Embedder, Engine, Vectors
+from mmsearch_django.embedders.cards import Card, Verified
 from mmsearch_django.embedders.hub import Checkpoint
 from mmsearch_django.embedders.torch_runtime import torch_with
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
@@ -25,6 +27,9 @@ MAX_CHARACTERS = 10_000
 """Far more than the 77 tokens that it reads; keeps a novel from being tokenised for its first lines."""
 
 
+LAION = partial(Card, licence="mit", good_at="English, up to 77 tokens", verified=Verified.BY_HAND)
+
+
 class OpenClipEmbedder(Embedder):
     """``MODEL``, in the words of OpenCLIP: ``hf-hub:laion/...`` at the commit ``REVISION``, which ``mmsearch_download``
     fetches; ``local-dir:/a/folder``; or a built-in name such as ``ViT-B-32``.
@@ -38,6 +43,18 @@ class OpenClipEmbedder(Embedder):
     modalities = frozenset({"text", "image"})
     libraries = ("open_clip", "torch", "torchvision")
     extra = "mmsearch-django[open-clip]"
+    cards = (
+        LAION(
+            name="OpenCLIP, ViT-B/32 of LAION-2B",
+            settings={"MODEL": "hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "OPTIONS": {"dimensions": 512}},
+            megabytes=605,
+        ),
+        LAION(
+            name="OpenCLIP, ViT-H/14 of LAION-2B",
+            settings={"MODEL": "hf-hub:laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "OPTIONS": {"dimensions": 1024}},
+            megabytes=3940,
+        ),
+    )
     known_options = frozenset({"dimensions", "device", "precision", "batch_size", "threads", "pretrained", "file"})
 
     def __init__(self, alias: str, **config: Any) -> None:

@@ -1,6 +1,7 @@
 """Models that sentence-transformers loads natively: CLIP, SigLIP, SigLIP 2, Qwen3-VL-Embedding and fine-tuned kin."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ from PIL.Image import Image
 
 from mmsearch_django.embedders import hub
 from mmsearch_django.embedders.base import Embedder, Engine, Modality, Vectors
+from mmsearch_django.embedders.cards import Card, Verified
 from mmsearch_django.embedders.hub import Checkpoint
 from mmsearch_django.embedders.torch_runtime import torch_with
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
@@ -26,6 +28,9 @@ ELSEWHERE = {
     ),
 }
 """Models that would load here and give vectors that mean nothing."""
+SIGLIP_2 = partial(Card, licence="apache-2.0", good_at="many languages, short texts", verified=Verified.TINY)
+# OpenAI's code is under MIT; the page of the weights names no licence.
+CLIP = partial(Card, licence="unknown", good_at="English, up to 77 tokens", verified=Verified.TINY)
 
 
 class SentenceTransformersEmbedder(Embedder):
@@ -44,6 +49,36 @@ class SentenceTransformersEmbedder(Embedder):
             *("dimensions", "modalities", "device", "dtype", "batch_size", "threads", "query_prompt"),
             *("document_prompt", "matryoshka", "lowercase", "trust_remote_code"),
         }
+    )
+    cards = (
+        SIGLIP_2(
+            name="SigLIP 2, base",
+            settings={"MODEL": "google/siglip2-base-patch16-224", "OPTIONS": {"dimensions": 768}},
+            megabytes=1500,
+        ),
+        SIGLIP_2(
+            name="SigLIP 2, so400m",
+            settings={"MODEL": "google/siglip2-so400m-patch14-384", "OPTIONS": {"dimensions": 1152}},
+            megabytes=4540,
+        ),
+        CLIP(
+            name="CLIP, ViT-B/32",
+            settings={"MODEL": "openai/clip-vit-base-patch32", "OPTIONS": {"dimensions": 512}},
+            megabytes=605,
+        ),
+        CLIP(
+            name="CLIP, ViT-L/14",
+            settings={"MODEL": "openai/clip-vit-large-patch14", "OPTIONS": {"dimensions": 768}},
+            megabytes=1710,
+        ),
+        Card(
+            name="Qwen3-VL-Embedding, 2B",
+            licence="apache-2.0",
+            good_at="long texts, documents; needs torchvision and a GPU",
+            verified=Verified.UNTRIED,
+            settings={"MODEL": "Qwen/Qwen3-VL-Embedding-2B", "OPTIONS": {"dimensions": 2048}},
+            other_dimensions="64 and more, with matryoshka",
+        ),
     )
 
     def __init__(self, alias: str, **config: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.db.models import F
 
 from mmsearch_django.evaluation.evaluator import item_reader
 from mmsearch_django.evaluation.judgements import Qrels
@@ -71,7 +72,8 @@ def export(queryset: "models.QuerySet[Any]", item_field: str) -> Export:
     Raises JudgementError if there are none, if several rows share a judged item, or if qrels cannot hold its name.
     """
     reader = item_reader(queryset.model, item_field)
-    values = queryset.order_by().values_list("pk", item_field).iterator()
+    # As an expression: Django 5.2.0 gives one value instead of two where the item is the key itself.
+    values = queryset.order_by().values_list("pk", F(item_field)).iterator()
     items = {str(key): "" if value is None else reader(value) for key, value in values}
     queries: dict[str, str] = {}
     qrels: Qrels = {}

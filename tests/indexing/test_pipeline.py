@@ -127,10 +127,10 @@ class TestOneBadAsset:
         good, bad = make("good", "bad")
         from_db = Asset.from_db.__func__
 
-        def patched(cls, db, names, values):
+        def patched(cls, db, names, values, **later):
             if "bad" in values:
                 raise ValueError("cannot be decrypted")
-            return from_db(cls, db, names, values)
+            return from_db(cls, db, names, values, **later)
 
         monkeypatch.setattr(Asset, "from_db", classmethod(patched))
         assert embed_all(words) == {"ready": 1, "failed": 1}

@@ -29,7 +29,7 @@ LONGEST_ANSWER = 256 * 1024
 """Bytes for each input: 4000 numbers as text and as much again."""
 
 
-class Elsewhere(Embedder):
+class _Elsewhere(Embedder):
     """Declares a model that only the server has."""
 
     backend = "http"
@@ -55,6 +55,7 @@ class HttpEmbedder(ForwardingEmbedder):
     ``query_prompt``, ``document_prompt``, ``ca_file``."""
 
     backend = "http"
+    runs_any = "What a server runs: any model behind the APIs of OpenAI, Infinity, vLLM or Jina."
 
     def __init__(self, alias: str, **configuration: Any) -> None:
         super().__init__(alias, **configuration)
@@ -150,7 +151,7 @@ class HttpEmbedder(ForwardingEmbedder):
     def original(self) -> Embedder:
         if self.behind:
             return self._behind()
-        return Elsewhere(self.alias, self.length, self.named, model=self.model, revision=self.revision)
+        return _Elsewhere(self.alias, self.length, self.named, model=self.model, revision=self.revision)
 
     @property
     def modalities(self) -> frozenset[Modality]:  # type: ignore[override]

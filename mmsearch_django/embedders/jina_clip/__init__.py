@@ -15,6 +15,7 @@ from PIL.Image import Image
 
 from mmsearch_django.embedders import hub
 from mmsearch_django.embedders.base import Embedder, Engine, Vectors
+from mmsearch_django.embedders.cards import Card, Verified
 from mmsearch_django.embedders.hub import Checkpoint
 from mmsearch_django.embedders.jina_clip.preparation import NO_PIXELS, NO_TOKENS, Tokens, pixels
 from mmsearch_django.embedders.onnx_runtime import CPU, Session
@@ -36,6 +37,9 @@ WEIGHTS = {
 DIMENSIONS = (64, 128, 256, 512, 768, 1024)
 """Lengths that its vectors can be cut to (Matryoshka)."""
 
+SIZES = {"fp32": 3460, "fp16": 1730, "int8": 870}
+"""Megabytes of its 865 million parameters, by weights."""
+
 PROMPT = "Represent the query for retrieving evidence documents: "
 """Stands before queries; documents and pictures have none."""
 TOGETHER = 8, 4
@@ -52,6 +56,18 @@ class JinaClipEmbedder(Embedder):
     modalities = frozenset({"text", "image"})
     libraries = ("huggingface_hub", "onnxruntime", "tokenizers")
     extra = "mmsearch-django[jina]"
+    cards = tuple(
+        Card(
+            name=f"Jina CLIP v2, {weights}",
+            licence=LICENCE,
+            good_at="89 languages, long captions, pictures at 512 pixels",
+            verified=Verified.TOY,
+            settings={"OPTIONS": {"weights": weights}},
+            other_dimensions=", ".join(map(str, DIMENSIONS[:-1])),
+            megabytes=megabytes,
+        )
+        for weights, megabytes in SIZES.items()
+    )
 
     def __init__(self, alias: str, *, model: str = "", revision: str = "", **configuration: Any) -> None:
         super().__init__(alias, model=model or MODEL, revision=revision or REVISION, **configuration)

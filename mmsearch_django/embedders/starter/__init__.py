@@ -13,6 +13,7 @@ from PIL.Image import Image
 
 from mmsearch_django.embedders.base import Embedder, Engine, Vectors
 from mmsearch_django.embedders.calibration import Calibration
+from mmsearch_django.embedders.cards import Card, Verified
 from mmsearch_django.embedders.starter import weights
 from mmsearch_django.embedders.starter.sessions import Classifier, Language
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
@@ -26,6 +27,16 @@ class StarterEmbedder(Embedder):
 
     backend = "starter"
     modalities = frozenset({"text", "image"})
+    cards = (
+        Card(
+            name="The starter",
+            licence="apache-2.0, mit",
+            good_at="trying things out, tests, sites without a network; English only",
+            verified=Verified.REAL,
+            megabytes=110,
+            memory="about 360 MB",
+        ),
+    )
     # Learnt from the example project's media, as indexing.floors does.
     calibrations = {
         ("text", "image"): Calibration(zero=0.03, floor=0.23, one=0.78),
