@@ -51,6 +51,19 @@ class Settings:
     # A picture with more pixels than this is refused from its header, before its pixels are decoded.
     MAX_PIXELS: int = 100_000_000
 
+    # Files are decoded in a process of their own, so that one that kills it costs nothing but itself. Where False, and
+    # on Windows, they are decoded where they are read, and the two limits below do not hold.
+    SANDBOX: bool = True
+
+    # What decoding one file may take: seconds by the clock, and bytes of memory with the 55 MB of the process itself.
+    # The hungriest readers need 16 bytes a pixel: 1.6 GB for a WebP of MAX_PIXELS.
+    DECODE_SECONDS: float = 30
+    DECODE_MEMORY: int = 2 * 1024**3
+
+    # How long (seconds) a storage may take to give one file. It is looked at between parts of the file: how long one
+    # answer may take is for the storage's own settings.
+    READ_SECONDS: float = 120
+
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)
         if not name.isupper():

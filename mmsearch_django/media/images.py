@@ -20,9 +20,10 @@ from mmsearch_django.exceptions import (
     FileTooLarge,
     StorageUnavailable,
     TooManyPixels,
+    TooMuchMemory,
     UnsupportedFile,
 )
-from mmsearch_django.media import storages
+from mmsearch_django.media import sandbox, storages
 
 LONGEST_SIDE = 1024
 HEADER_BYTES = 64
@@ -87,15 +88,26 @@ def decode(data: bytes, *, name: str = "") -> Image:
         raise EmptyFile(f"{_quoted(name)} has no bytes. Upload it again.")
     if len(data) > conf.MAX_BYTES:
         raise _too_large(name)
+    if conf.SANDBOX and sandbox.AVAILABLE:
+        return sandbox.decoders.decode(data, name)
+    return decode_here(data, name)
+
+
+def decode_here(data: bytes, name: str) -> Image:
+    """As ``decode``, in this process: under the limit of pixels, with none of time or memory."""
     try:
         with _open(data, name) as opened:
             return _normalised(opened)
     except AssetError:
         raise
+    except MemoryError as error:
+        raise too_much_memory(name) from error
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise _too_many_pixels(name, str(error)) from error
     except Exception as error:
-        # Readers of hostile bytes raise anything: ValueError, SyntaxError, struct.error, MemoryError, zlib.error ...
+        if "out of memory" in str(error).lower():
+            raise too_much_memory(name) from error
+        # Readers of hostile bytes raise anything: ValueError, SyntaxError, struct.error, zlib.error ...
         raise _damaged(name, f"{type(error).__name__}: {error}") from error
 
 
@@ -124,11 +136,12 @@ def _download(storage: Any, name: str) -> tuple[bytes, int] | None:
         if size > conf.MAX_BYTES:
             _require_other_medium(name, _too_large(name))
             return None
-        header = storages.read(stream, HEADER_BYTES)
+        until = storages.deadline()
+        header = storages.read(stream, HEADER_BYTES, until)
         if header and not _recognised(header) and len(header) >= min(size, HEADER_BYTES):
             _require_other_medium(name, _unsupported(name))
             return None
-        return header + storages.read(stream, conf.MAX_BYTES + 1 - len(header)), size
+        return header + storages.read(stream, conf.MAX_BYTES + 1 - len(header), until), size
 
 
 def _require_other_medium(name: str, error: AssetError) -> None:
@@ -237,6 +250,13 @@ def _damaged(name: str, found: str) -> CorruptFile:
 
 def _unsupported(name: str) -> UnsupportedFile:
     return UnsupportedFile(f"{_quoted(name)} is no picture that can be read. Convert it to JPEG, PNG or WebP.")
+
+
+def too_much_memory(name: str) -> TooMuchMemory:
+    return TooMuchMemory(
+        f"{_quoted(name)} needs more memory than there is for one file (MMSEARCH['DECODE_MEMORY'] is "
+        f"{conf.DECODE_MEMORY} bytes). {TooMuchMemory.advice}"
+    )
 
 
 def _too_large(name: str) -> FileTooLarge:

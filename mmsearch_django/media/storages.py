@@ -1,14 +1,22 @@
 """Files from a site's storage, and what its errors mean: some may pass, some will not."""
 
+import errno
+import os
+import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
 
-from mmsearch_django.exceptions import AccessDenied, AssetError, MissingFile, StorageUnavailable
+from mmsearch_django.conf import conf
+from mmsearch_django.exceptions import AccessDenied, AssetError, MissingFile, StorageUnavailable, UnsupportedFile
 
-MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError, SuspiciousOperation)
+PART_BYTES = 1024 * 1024
+"""Asked of a storage at once, to look at the clock between."""
+MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError, SuspiciousOperation, UnicodeEncodeError)
+NAMELESS = (errno.ENAMETOOLONG, errno.ELOOP)
 MISSING_STATUSES = (404, 410)
 DENIED_STATUSES = (401, 403)
 
@@ -17,8 +25,9 @@ DENIED_STATUSES = (401, 403)
 def opened(storage: Any, name: str) -> Iterator[Any]:
     """The file, open for reading. What the storage raises meanwhile is raised as an AssetError.
 
-    MissingFile and AccessDenied are permanent; anything else may pass, and is StorageUnavailable.
+    MissingFile, AccessDenied and UnsupportedFile are permanent; anything else may pass, and is StorageUnavailable.
     """
+    _require_no_device(storage, name)
     try:
         with storage.open(name, "rb") as stream:
             yield stream
@@ -28,12 +37,19 @@ def opened(storage: Any, name: str) -> Iterator[Any]:
         raise _meaning(error, name) from error
 
 
-def read(stream: Any, limit: int) -> bytes:
-    """At most ``limit`` bytes; fewer only at the end of the file."""
+def deadline() -> float:
+    """When a file that is opened now must have come, by the monotonic clock."""
+    return time.monotonic() + conf.READ_SECONDS
+
+
+def read(stream: Any, limit: int, until: float) -> bytes:
+    """At most ``limit`` bytes; fewer only at the end of the file. Raises TimeoutError once it is past ``until``."""
     parts = []
-    while limit > 0 and (part := stream.read(limit)):
+    while limit > 0 and (part := stream.read(min(limit, PART_BYTES))):
         parts.append(part)
         limit -= len(part)
+        if time.monotonic() > until:
+            raise TimeoutError(f"it took longer than MMSEARCH['READ_SECONDS'], {conf.READ_SECONDS} seconds")
     return b"".join(parts)
 
 
@@ -45,10 +61,21 @@ def size(stream: Any) -> int:
         return 0
 
 
+def _require_no_device(storage: Any, name: str) -> None:
+    """Opening a pipe in a local storage could wait for ever, reading a device never end."""
+    try:
+        mode = os.stat(storage.path(name)).st_mode
+    except Exception:
+        return  # Storages without paths have neither; whatever else it is, opening it says it better.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UnsupportedFile(f"{name!r} is no regular file but a pipe, socket or device. Upload a picture.")
+
+
 def _meaning(error: Exception, name: str) -> AssetError:
     said = f"{type(error).__name__}: {error}"
     for cause in _causes(error):
-        if isinstance(cause, MISSING) or _status(cause) in MISSING_STATUSES:
+        nameless = "\0" in name or getattr(cause, "errno", None) in NAMELESS
+        if nameless or isinstance(cause, MISSING) or _status(cause) in MISSING_STATUSES:
             return MissingFile(f"The storage has no file {name!r}. Upload it again, or clear the field.")
         if isinstance(cause, PermissionError) or _status(cause) in DENIED_STATUSES:
             return AccessDenied(

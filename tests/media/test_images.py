@@ -18,9 +18,10 @@ from mmsearch_django.exceptions import (
     FileTooLarge,
     StorageUnavailable,
     TooManyPixels,
+    TooMuchMemory,
     UnsupportedFile,
 )
-from mmsearch_django.media.images import decode, read
+from mmsearch_django.media.images import decode, decode_here, read
 from tests.models import Asset
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -196,7 +197,7 @@ class TestSize:
         decoded = []
         load = Pillow.Image.load
         monkeypatch.setattr(Pillow.Image, "load", lambda self: decoded.append(self.size) or load(self))
-        assert decode(data).size == (1024, 256)
+        assert decode_here(data, "").size == (1024, 256)
         assert max(decoded) == (2048, 512)
 
 
@@ -215,7 +216,7 @@ class TestLimits:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with pytest.raises(TooManyPixels):
-                decode(png_header(9500, 9500))
+                decode_here(png_header(9500, 9500), "")
 
     def test_a_gif_frame_larger_than_its_canvas(self, settings):
         settings.MMSEARCH = {"MAX_PIXELS": 10_000}
@@ -277,14 +278,23 @@ class TestDamage:
                 with contextlib.suppress(CorruptFile, UnsupportedFile, TooManyPixels):
                     decode(bytes(broken))
 
-    @pytest.mark.parametrize("error", [ValueError, SyntaxError, struct.error, MemoryError, zlib.error, OverflowError])
+    @pytest.mark.parametrize("error", [ValueError, SyntaxError, struct.error, zlib.error, OverflowError])
     def test_whatever_a_reader_raises(self, error, monkeypatch):
         def load(self):
             raise error("hostile")
 
         monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
         with pytest.raises(CorruptFile, match=f"{error.__name__}|{error.__qualname__}"):
-            decode(encoded(red(), "BMP"))
+            decode_here(encoded(red(), "BMP"), "a")
+
+    @pytest.mark.parametrize("error", [MemoryError(), OSError("out of memory when reading image file")])
+    def test_no_memory_left(self, error, monkeypatch):
+        def load(self):
+            raise error
+
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+        with pytest.raises(TooMuchMemory, match=r"'a' needs more memory .*DECODE_MEMORY"):
+            decode_here(encoded(red(), "BMP"), "a")
 
 
 class TestRead:
