@@ -1,6 +1,6 @@
 """Embedding again what was embedded or given up before."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import transaction
 
@@ -9,9 +9,11 @@ from mmsearch_django.indexing.targets import Target
 from mmsearch_django.models import Space, State
 
 
-def retry_failed(target: Target) -> None:
-    """Make failed objects pending."""
+def retry_failed(target: Target, error_classes: Collection[str] = ()) -> None:
+    """Make failed objects pending: all, or those of some error classes."""
     failed = target.states.filter(status=State.Status.FAILED)
+    if error_classes:
+        failed = failed.filter(error_class__in=error_classes)
     retry(target, failed.values_list("object_id", flat=True))
 
 

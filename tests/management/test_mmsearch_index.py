@@ -96,6 +96,34 @@ def test_failed_assets_are_tried_again_when_asked(words, monkeypatch):
     assert (status(words).failed, status(words).ready) == (0, 1)
 
 
+def test_failed_assets_of_one_error_class_are_tried_again(words, monkeypatch):
+    corrupt, odd = Asset.objects.create(title="corrupt"), Asset.objects.create(title="odd")
+    errors = {corrupt.title: CorruptFile("cut short"), odd.title: LookupError("of a site's own source")}
+    with monkeypatch.context() as patch:
+
+        def read(instance):
+            raise errors[instance.title]
+
+        patch.setattr(words.field.source, "read", read)
+        index("tests.Asset", field="words")
+    index("tests.Asset", retry_failed=True, error_classes=["StorageUnavailable"])
+    assert status(words).errors == {"CorruptFile": 1, "LookupError": 1}
+    index("tests.Asset", retry_failed=True, error_classes=["LookupError", "EmptyFile"])
+    assert status(words).errors == {"CorruptFile": 1}
+    index("tests.Asset", retry_failed=True, error_classes=["CorruptFile"])
+    assert status(words).ready == 2
+
+
+def test_an_unknown_error_class_names_those_that_exist(words):
+    with pytest.raises(CommandError, match=r"no error class 'Corupt'\. There are: .*CorruptFile, .*WorkerDied\."):
+        call_command("mmsearch_index", "--retry-failed", "--error-class", "Corupt", "--error-class", "EmptyFile")
+
+
+def test_an_error_class_alone_is_nothing(words):
+    with pytest.raises(CommandError, match="--retry-failed"):
+        index(error_classes=["CorruptFile"])
+
+
 def test_what_is_left_pending_is_a_failure(words, monkeypatch):
     Asset.objects.create(title="a")
     failing(monkeypatch, words, StorageUnavailable("timeout"))

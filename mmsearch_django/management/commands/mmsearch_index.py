@@ -1,14 +1,14 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from tqdm import tqdm
 
-from mmsearch_django.exceptions import MmsearchError
+from mmsearch_django.exceptions import ASSET_ERRORS, MmsearchError
 from mmsearch_django.indexing import claims, files, floors, hnsw, renewal, status, sweep
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target
@@ -28,6 +28,13 @@ class Command(BaseCommand):
         parser.add_argument("--no-index", action="store_true", help="Do not build the HNSW index.")
         parser.add_argument("--retry-failed", action="store_true", help="Try failed assets once more.")
         parser.add_argument(
+            "--error-class",
+            action="append",
+            dest="error_classes",
+            metavar="CLASS",
+            help="With --retry-failed: only those that failed with this error; may be repeated.",
+        )
+        parser.add_argument(
             "--check-files", action="store_true", help="Read all files again, for those replaced under the same name."
         )
         parser.add_argument(
@@ -39,8 +46,10 @@ class Command(BaseCommand):
     def handle(self, *, labels: Sequence[str], field: str | None, verbosity: int, **options: Any) -> None:
         if options["start_over"] and not (labels and field):
             raise CommandError("--start-over gives up vectors: name the model and the --field.")
+        targets = find_targets(labels, field, options["database"])
+        self.require_error_classes(targets, options)
         troubles = []
-        for target in find_targets(labels, field, options["database"]):
+        for target in targets:
             try:
                 self.index(target, quiet=verbosity == 0, **options)
             except MmsearchError as error:
@@ -51,11 +60,21 @@ class Command(BaseCommand):
         if troubles:
             raise CommandError("\n".join(troubles))
 
+    def require_error_classes(self, targets: Sequence[Target], options: Mapping[str, Any]) -> None:
+        """That what --error-class names can be: classes of ours, and whatever else assets failed with."""
+        asked = set(options["error_classes"] or ())
+        if asked and not options["retry_failed"]:
+            raise CommandError("--error-class says what --retry-failed tries again: give both.")
+        known = {kind.__name__ for kind in ASSET_ERRORS}.union(*(status.status(target).errors for target in targets))
+        if asked and (unknown := asked - known):
+            wrong, right = ", ".join(map(repr, sorted(unknown))), ", ".join(sorted(known))
+            raise CommandError(f"There is no error class {wrong}. There are: {right}.")
+
     def index(self, target: Target, *, quiet: bool, batch_size: int | None, no_index: bool, **options: Any) -> None:
         if options["start_over"]:
             renewal.start_over(target)
         if options["retry_failed"]:
-            renewal.retry_failed(target)
+            renewal.retry_failed(target, options["error_classes"] or ())
         while claims.drain(target):
             pass
         sweep.sweep_all(target)
