@@ -227,6 +227,8 @@ def test_too_many_examples(animals):
 
 
 class Away(DummyEmbedder):
+    known_options = DummyEmbedder.known_options | {"away"}
+
     def load(self):
         raise EmbedderUnavailable("The weights are missing.")
 

@@ -11,7 +11,7 @@ from django.core.files.storage import InMemoryStorage
 from example_project.library.models import Asset
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import claims
-from mmsearch_django.indexing.pipeline import process
+from mmsearch_django.indexing.pipeline import UnderWay
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import State
 from tests import colours
@@ -61,7 +61,9 @@ def test_the_soft_limit_ends_the_wait_and_the_batch(stalled, soft_limit, setting
         Asset(title=colour).file.save(f"{colour}.png", colours.picture(colour))
     visual = target(embedding_fields(Asset)["visual"])
     claims.drain(visual)
-    assert process(visual, claims.claim(visual, 3)) == {"pending": 1}
+    with UnderWay(visual) as under_way:
+        under_way.start(claims.claim(visual, 3))
+        assert list(under_way.finish()) == [{"pending": 1}]
     states = State.objects.filter(space=visual.space)
     assert "(SoftTimeLimitExceeded" in states.get(error_class="StorageUnavailable").message
     assert set(states.values_list("status", "attempts", "lease_until")) == {("pending", 0, None)}
