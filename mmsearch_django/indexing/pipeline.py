@@ -25,10 +25,11 @@ LOCK_PAUSE = 0.2
 def work(target: Target, *, size: int | None = None, until: float | None = None) -> Iterator[Counter[str]]:
     """Drain and embed batch by batch until nothing can be claimed, or the monotonic clock shows ``until``.
 
-    Yields how each batch ended, as numbers by status. Raises EmbedderUnavailable or ConfigurationError when nothing
-    can be embedded at all; what was claimed is then given back.
+    Yields how each batch ended, as numbers by status. Raises EmbedderError or ConfigurationError when nothing can be
+    embedded at all; what was claimed is then given back.
     """
     writing.check_signature(target)
+    writing.check_dimensions(target)
     while until is None or time.monotonic() < until:
         drained = claims.drain(target)
         batch = claims.claim(target, size or conf.BATCH_SIZE)

@@ -16,11 +16,15 @@ from mmsearch_django.models import Mark, Space, State
 
 @dataclass(frozen=True)
 class Status:
-    """Numbers of rows. ``pending`` holds the claimed, the marked and those without a state."""
+    """Numbers of rows. ``pending`` holds the claimed, the marked and those without a state.
+
+    ``stale`` are found by vectors of a former preprocessing version, and not counted apart.
+    """
 
     model: str
     field: str
     ready: int
+    stale: int
     pending: int
     claimed: int
     failed: int
@@ -47,6 +51,7 @@ def status(target: Target) -> Status:
         model=target.field.model._meta.label,
         field=target.field.name,
         **{kind: counts[kind] for kind in ("ready", "pending", "claimed", "failed", "skipped")},
+        stale=target.stale.count(),
         total=sum(row[-1] for row in rows),
         errors=dict(errors.most_common()),
         swept_at=Space.objects.using(target.using).values_list("swept_at", flat=True).get(pk=target.space),

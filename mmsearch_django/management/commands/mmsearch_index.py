@@ -27,14 +27,15 @@ class Command(BaseCommand):
         parser.add_argument("--no-index", action="store_true", help="Do not build the HNSW index.")
         parser.add_argument("--retry-failed", action="store_true", help="Try failed assets once more.")
         parser.add_argument(
-            "--start-over",
+            "--reembed",
             action="store_true",
-            help="Give up the vectors of one field and embed all anew, as another embedder wants it.",
+            help="Give up vectors that another embedder made, and embed all anew; fields of the same stay as they are.",
+        )
+        parser.add_argument(
+            "--stale", action="store_true", help="Renew vectors that a former preprocessing version made."
         )
 
     def handle(self, *, labels: Sequence[str], field: str | None, verbosity: int, **options: Any) -> None:
-        if options["start_over"] and not (labels and field):
-            raise CommandError("--start-over gives up vectors: name the model and the --field.")
         troubles = []
         for target in find_targets(labels, field, options["database"]):
             try:
@@ -48,8 +49,11 @@ class Command(BaseCommand):
             raise CommandError("\n".join(troubles))
 
     def index(self, target: Target, *, quiet: bool, batch_size: int | None, no_index: bool, **options: Any) -> None:
-        if options["start_over"]:
-            renewal.start_over(target)
+        former = target.signature
+        if options["reembed"] and renewal.reembed(target) and not quiet:
+            self.stderr.write(f"{target}: gave up the vectors of {former}; embedding anew.")
+        if options["stale"]:
+            renewal.renew_stale(target)
         if options["retry_failed"]:
             renewal.retry_failed(target)
         while claims.drain(target):

@@ -6,10 +6,12 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 from django.utils import timezone
 
+from mmsearch_django.exceptions import SignatureMismatch
 from mmsearch_django.indexing.status import Status, status
+from mmsearch_django.indexing.targets import Target
 from mmsearch_django.management.targets import find_targets
 
-COUNTS = ("ready", "pending", "claimed", "failed", "skipped", "total")
+COUNTS = ("ready", "stale", "pending", "claimed", "failed", "skipped", "total")
 LATE_SECONDS = 600
 
 
@@ -22,12 +24,13 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["text", "json"], default="text")
 
     def handle(self, *, labels: Sequence[str], database: str | None, format: str, **options: Any) -> None:
-        found = [status(target) for target in find_targets(labels, using=database)]
+        targets = find_targets(labels, using=database)
+        found = [status(target) for target in targets]
         if format == "json":
             rows = [{name: getattr(row, name) for name in ("model", "field", *COUNTS)} for row in found]
             self.stdout.write(json.dumps(rows, indent=2))
         else:
-            self.stdout.write("\n".join([*table(found), *reasons(found), *sweeps(found)]))
+            self.stdout.write("\n".join([*table(found), *reasons(found), *refusals(targets), *sweeps(found)]))
 
 
 def table(found: Sequence[Status]) -> list[str]:
@@ -45,6 +48,17 @@ def reasons(found: Sequence[Status]) -> list[str]:
     """Why rows failed."""
     lines = [f"  {row.model}.{row.field}: {n:,} {name}" for row in found for name, n in row.errors.items()]
     return ["", "Failed:", *lines] if lines else []
+
+
+def refusals(targets: Sequence[Target]) -> list[str]:
+    """Fields that cannot be searched, and what to do about it."""
+    lines = []
+    for target in targets:
+        try:
+            target.field.require_signature(target.signature, target.using)
+        except SignatureMismatch as error:
+            lines.append(f"  {error}")
+    return ["", "Searches are refused:", *lines] if lines else []
 
 
 def sweeps(found: Sequence[Status]) -> list[str]:
