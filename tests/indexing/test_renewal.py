@@ -1,7 +1,8 @@
 """Another embedder and another version of its preprocessing; what happens while old workers still run."""
 
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
+from pgvector.django import HalfVectorField
 
 from mmsearch_django.embedders.dummy import DummyEmbedder, DummyEngine
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SignatureMismatch
@@ -102,12 +103,21 @@ class TestAnotherEmbedder:
         make("a")
         embed_all(words)
         switch(settings, dimensions=48)
+        with pytest.raises(DataError, match="expected 48 dimensions, not 32"), transaction.atomic():
+            migrate_to(words, 48)
         assert renewal.reembed(words)
         with pytest.raises(ConfigurationError, match=r"takes vectors of 32 .* makes 48\. Run .*makemigrations tests"):
             embed_all(words)
-        with connection.cursor() as cursor:  # What the migration runs; a table with vectors would refuse it.
-            cursor.execute("ALTER TABLE tests_asset_words ALTER vector TYPE halfvec(48) USING vector::halfvec(48)")
+        migrate_to(words, 48)
         assert embed_all(words) == {"ready": 1}
+
+
+def migrate_to(words, dimensions):
+    """What AlterField of a generated migration does."""
+    field = HalfVectorField(dimensions=dimensions)
+    field.set_attributes_from_name("vector")
+    with connection.schema_editor() as editor:
+        editor.alter_field(words.field.vectors, words.field.vectors._meta.get_field("vector"), field)
 
 
 def take_over(words, settings):
