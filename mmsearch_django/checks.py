@@ -14,9 +14,10 @@ from django.db import DatabaseError, connections, models, router
 from mmsearch_django import triggers
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.registry import embedders
-from mmsearch_django.exceptions import ConfigurationError
+from mmsearch_django.exceptions import ConfigurationError, SignatureMismatch
 from mmsearch_django.fields import MAX_DIMENSIONS, EmbeddingField, all_embedding_fields
 from mmsearch_django.indexing import hnsw
+from mmsearch_django.indexing.targets import migrated_dimensions, target
 from mmsearch_django.models import Mark, Space, State
 from mmsearch_django.search.hits import ANNOTATIONS
 from mmsearch_django.triggers import extension
@@ -38,11 +39,11 @@ MEANINGS = {
     ),
     "mmsearch.E023": (
         "The embedder's dimensions differ from those of the migrated table.",
-        "Go back to the old embedder and add a second embedding field for the new one.",
+        "Go back to the old embedder, or run mmsearch_index --reembed, then makemigrations and migrate.",
     ),
     "mmsearch.E024": (
         "The embedder is not the one that made the vectors.",
-        "Go back to the old embedder, or embed everything anew.",
+        "Go back to the old embedder, or run mmsearch_index --reembed.",
     ),
     "mmsearch.E025": (
         "pgvector is in a schema that is not on the role's search_path.",
@@ -56,6 +57,14 @@ MEANINGS = {
     "mmsearch.W021": ("Our tables are missing.", "Run migrate."),
     "mmsearch.W022": ("Triggers are not as declared: writes wait for the sweep.", "Run mmsearch_triggers."),
     "mmsearch.W023": ("A large field has no HNSW index: searches are exact and slow.", "Run mmsearch_index."),
+    "mmsearch.W024": (
+        "The migrated table, still empty, takes other dimensions than the embedder makes.",
+        "Run makemigrations and migrate.",
+    ),
+    "mmsearch.W025": (
+        "Vectors were made by a former preprocessing version of their embedder.",
+        "They are searched as before; run mmsearch_index --stale when it suits.",
+    ),
 }
 """Every id, what it means and what to do; the documentation is made from this table."""
 LACKING = ("mmsearch.E010", "mmsearch.W010")
@@ -195,27 +204,35 @@ def _check_tables(using: str, fields: list[EmbeddingField]) -> Iterator[CheckMes
 def _check_vectors(using: str, field: EmbeddingField) -> Iterator[CheckMessage]:
     if field.dimensions is None:
         return  # E002 or E003 says it.
-    size, dimensions, indexed = _facts(using, field.vectors)
+    dimensions = migrated_dimensions(field, using)
     if dimensions != field.dimensions:
         text = f"{field.label} has {dimensions} dimensions in '{using}'; {field.alias!r} makes {field.dimensions}."
-        yield message("mmsearch.E023", text, field.model)
+        filled = field.vectors._base_manager.using(using).exists()
+        yield message("mmsearch.E023" if filled else "mmsearch.W024", text, field.model)
+    size, indexed = _facts(using, field.vectors)
     if size >= hnsw.PAYS and not indexed:
         yield message("mmsearch.W023", f"{field.label} has about {size:,} vectors in '{using}' and no HNSW index.")
-    space = Space.objects.using(using).filter(model=field.model._meta.label_lower, field=field.name).first()
-    if space is not None and space.signature and space.signature != str(field.embedder.signature):
-        text = f"{field.label} in '{using}' was made by {space.signature}, not by {field.embedder.signature}."
-        yield message("mmsearch.E024", text, field.model)
+    try:
+        space = target(field, using)
+    except ConfigurationError:
+        return  # W022 says that mmsearch_triggers has something to mend.
+    try:
+        field.require_signature(space.signature, using)
+    except SignatureMismatch as error:
+        yield message("mmsearch.E024", str(error), field.model)
+    if space.stale.exists():
+        text = f"{field.label} in '{using}' has vectors of another preprocessing version than {field.alias!r} is at."
+        yield message("mmsearch.W025", text, field.model)
 
 
-def _facts(using: str, vectors: type[models.Model]) -> tuple[int, int, bool]:
-    """About how many rows the vector table has, its dimensions, and whether a valid HNSW index is there."""
+def _facts(using: str, vectors: type[models.Model]) -> tuple[int, bool]:
+    """About how many rows the vector table has, and whether a valid HNSW index is there."""
     with connections[using].cursor() as cursor:
         cursor.execute(
-            "SELECT c.reltuples::bigint, a.atttypmod, EXISTS (SELECT FROM pg_index i JOIN pg_class h ON h.oid ="
+            "SELECT c.reltuples::bigint, EXISTS (SELECT FROM pg_index i JOIN pg_class h ON h.oid ="
             " i.indexrelid JOIN pg_am m ON m.oid = h.relam WHERE i.indrelid = c.oid AND i.indisvalid"
-            " AND m.amname = 'hnsw') FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'vector'"
-            " WHERE c.oid = to_regclass(%s)",
+            " AND m.amname = 'hnsw') FROM pg_class c WHERE c.oid = to_regclass(%s)",
             [connections[using].ops.quote_name(vectors._meta.db_table)],
         )
-        size, dimensions, indexed = cursor.fetchone()
-    return size, dimensions, indexed
+        size, indexed = cursor.fetchone()
+    return size, indexed

@@ -99,6 +99,10 @@ class SelfTestFailed(EmbedderError):
     """It loaded, but what it returns cannot be right; it must not serve."""
 
 
+class SignatureMismatch(EmbedderError):
+    """A field's vectors were made by another embedder than the one configured, and cannot be compared with its own."""
+
+
 # Assets: what can be wrong with one file. The class name is the error class that states record; the documentation's
 # table is made from the docstrings, ``permanent`` and ``advice``.
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from django.apps import apps
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.backends.utils import truncate_name
 from django.db.models.functions import Now
 from django.db.models.signals import class_prepared
@@ -16,7 +16,7 @@ from pgvector.django import HalfVectorField
 
 from mmsearch_django.embedders.base import Embedder
 from mmsearch_django.embedders.registry import embedders
-from mmsearch_django.exceptions import ConfigurationError
+from mmsearch_django.exceptions import ConfigurationError, SignatureMismatch
 from mmsearch_django.sources import Source
 
 IDENTIFIER_BYTES = 63
@@ -86,6 +86,21 @@ class EmbeddingField:
         """The id that its space is born with: the same in every database, so triggers need not ask."""
         label = f"{self.model._meta.label_lower}.{self.name}"
         return int.from_bytes(sha256(label.encode()).digest()[:4], "big") >> 1
+
+    def require_signature(self, recorded: str, using: str | None = None) -> None:
+        """Raises SignatureMismatch if the space's vectors were made by another signature than the embedder's.
+
+        An empty one is that of a space in which nothing was embedded yet.
+        """
+        configured = str(self.embedder.signature)
+        if recorded in ("", configured):
+            return
+        database = "" if using in (None, DEFAULT_DB_ALIAS) else f" --database {using}"
+        raise SignatureMismatch(
+            f"The vectors of {self.label} were made by {recorded}, but embedder {self.alias!r} is {configured}; they "
+            f"cannot be compared. Set the embedder back, or give up what is there and embed all anew: "
+            f"manage.py mmsearch_index {self.model._meta.label} --field {self.name} --reembed{database}"
+        )
 
     def contribute_to_class(self, cls: type[models.Model], name: str) -> None:
         """Called by Django's metaclass; the table is generated once the class is complete."""

@@ -135,13 +135,27 @@ class TestDatabases:
 
     def test_other_dimensions_than_migrated(self, settings):
         embedder(settings, BACKEND=DUMMY, OPTIONS={"dimensions": 48})
-        assert "mmsearch.E023" in self.found()
+        assert self.found() == {"mmsearch.W024"}
+        asset = Asset.objects.create(title="a")
+        asset_visual = VISUAL.vectors.objects.create(object=asset, vector=[1.0] * 32)
+        assert self.found() == {"mmsearch.W024", "mmsearch.E023"}
+        asset_visual.delete()
+        assert self.found() == {"mmsearch.W024"}
 
     def test_vectors_of_another_model(self):
         Space.objects.filter(model="tests.asset", field="visual").update(signature="other:model@1#/32")
         [found] = checks.check_databases(databases=["default"])
         assert found.id == "mmsearch.E024"
         assert "other:model@1#/32" in found.msg
+        assert "mmsearch_index tests.Asset --field visual --reembed" in found.msg
+
+    def test_vectors_of_a_former_preprocessing(self, monkeypatch):
+        asset = Asset.objects.create(title="a")
+        made = {"signature": VISUAL.embedder.signature.short, "preprocessing": VISUAL.embedder.preprocessing}
+        VISUAL.vectors.objects.create(object=asset, vector=[1.0] * 32, **made)
+        assert self.found() == set()
+        monkeypatch.setattr(type(VISUAL.embedder), "preprocessing", 2)
+        assert self.found() == {"mmsearch.W025"}
 
     def test_our_tables_are_missing(self):
         with connection.cursor() as cursor:

@@ -6,8 +6,9 @@ Nobody waits here: what is locked is passed over, or the step is given up after 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, models
 
 from mmsearch_django.conf import conf
 from mmsearch_django.indexing.targets import MARKS, STATES, Target
@@ -56,6 +57,16 @@ def mark(target: Target, keys: Iterable[str]) -> None:
         cursor.execute(
             f"INSERT INTO {MARKS} (space_id, object_id, live) SELECT %s, key, false FROM unnest(%s::text[]) AS k(key)",
             [target.space, keys],
+        )
+
+
+def mark_found(target: Target, keys: "models.QuerySet[Any, Any]") -> None:
+    """The same for a query of keys as text, however many there are: the drain takes them in slices."""
+    sql, params = keys.order_by().query.get_compiler(target.using).as_sql()
+    with connections[target.using].cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {MARKS} (space_id, object_id, live) SELECT %s, key, false FROM ({sql}) AS found(key)",
+            [target.space, *params],
         )
 
 

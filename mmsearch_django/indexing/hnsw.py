@@ -46,14 +46,24 @@ def build(target: Target) -> bool:
         found = state(target)
         if not alone or found == "valid" or not pays(target):
             return False
+        drop(target)
         with connection.cursor() as cursor:
-            if found == "invalid":
-                cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {quote(index_name(target))}")
             cursor.execute(
                 f"CREATE INDEX CONCURRENTLY {quote(index_name(target))} ON {target.vector_table} "
                 f"USING hnsw (vector halfvec_cosine_ops) WITH (m = 16, ef_construction = 64)"
             )
     return True
+
+
+def drop(target: Target) -> None:
+    """Drop the index, if there is one, beside running searches; they are exact from then on."""
+    connection = connections[target.using]
+    if state(target) == "none":
+        return
+    if connection.in_atomic_block:
+        raise ConfigurationError(f"The index of {target} cannot be dropped inside a transaction.")
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {quote(index_name(target))}")
 
 
 def lock_key(target: Target) -> int:

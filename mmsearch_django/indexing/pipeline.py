@@ -35,10 +35,11 @@ def work(target: Target, *, size: int | None = None, until: float | None = None)
     """Drain and embed batch by batch until nothing can be claimed, or the monotonic clock shows ``until``.
 
     While a thread embeds one batch, the next is read here, where the database connection is. Yields how each batch
-    ended, as numbers by status. Raises EmbedderUnavailable or ConfigurationError when nothing can be embedded at all.
+    ended, as numbers by status. Raises EmbedderError or ConfigurationError when nothing can be embedded at all.
     Whatever is raised, what was claimed and not finished is given back.
     """
     writing.check_signature(target)
+    writing.check_dimensions(target)
     pace = Pace(target, size)
     with UnderWay(target) as under_way:
         for batch in _batches(target, pace, until):

@@ -23,11 +23,15 @@ AGES = {"under a minute": 60, "under an hour": 3600, "under a day": 86400, "olde
 
 @dataclass(frozen=True)
 class Status:
-    """Numbers of rows. ``pending`` holds the claimed, the marked and those without a state."""
+    """Numbers of rows. ``pending`` holds the claimed, the marked and those without a state.
+
+    ``stale`` are found by vectors of a former preprocessing version, and not counted apart.
+    """
 
     model: str
     field: str
     ready: int
+    stale: int
     pending: int
     claimed: int
     failed: int
@@ -78,6 +82,7 @@ def status(target: Target) -> Status:
         model=target.field.model._meta.label,
         field=target.field.name,
         **{kind: counts[kind] for kind in ("ready", "pending", "claimed", "failed", "skipped", "total")},
+        stale=target.stale.count(),
         ages={age: ages[age] for age in (*AGES, "unseen") if ages[age]},
         errors=dict(errors.most_common()),
         per_minute=60 * counts["ended"] / max(float(seconds), 60.0),

@@ -35,6 +35,17 @@ class Target:
         return self.field.vectors._base_manager.using(self.using)
 
     @property
+    def stale(self) -> "models.QuerySet[Vector]":
+        """Vectors of this embedder by another version of its preprocessing."""
+        embedder = self.field.embedder
+        return self.vectors.filter(signature=embedder.signature.short).exclude(preprocessing=embedder.preprocessing)
+
+    @property
+    def signature(self) -> str:
+        """What made its vectors, as its space records it; empty before the first."""
+        return Space.objects.using(self.using).values_list("signature", flat=True).get(pk=self.space)
+
+    @property
     def vector_table(self) -> str:
         return self._quoted(self.field.vectors)
 
@@ -82,6 +93,17 @@ class Target:
 
     def _quoted(self, model: type[models.Model]) -> str:
         return connections[self.using].ops.quote_name(model._meta.db_table)
+
+
+def migrated_dimensions(field: EmbeddingField, using: str) -> int | None:
+    """Those of the column in the database; None if its table is not there."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT atttypmod FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'vector'",
+            [connections[using].ops.quote_name(field.vectors._meta.db_table)],
+        )
+        row = cursor.fetchone()
+    return row and int(row[0])
 
 
 def target(field: EmbeddingField, using: str | None = None) -> Target:

@@ -18,7 +18,7 @@ from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.indexing import claims
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.outcomes import Outcome
-from mmsearch_django.indexing.targets import MARKS, STATES, Target
+from mmsearch_django.indexing.targets import MARKS, STATES, Target, migrated_dimensions
 from mmsearch_django.models import Space, State
 from mmsearch_django.signals import embedding_ready
 from mmsearch_django.triggers.locks import brief_locks
@@ -33,8 +33,14 @@ def half(vector: NDArray[np.float32]) -> Half:
 
 
 def finish(target: Target, batch: Sequence[Claim], outcomes: Iterable[Outcome]) -> Counter[str]:
-    """Write outcomes; whoever changed since it was claimed stays pending. Returns numbers by status."""
+    """Write outcomes; whoever changed since it was claimed stays pending. Returns numbers by status.
+
+    Raises SignatureMismatch if another embedder has taken the space over meanwhile. The lock, which the write would
+    take anyway, is taken before the signature is read: so none can do so between the two.
+    """
     with brief_locks(target.using):
+        with connections[target.using].cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {target.vector_table} IN ROW EXCLUSIVE MODE")
         check_signature(target)
         still = _lock(target, batch)
         written = [outcome for outcome in outcomes if outcome.claim.state in still]
@@ -47,23 +53,23 @@ def finish(target: Target, batch: Sequence[Claim], outcomes: Iterable[Outcome]) 
 
 
 def check_signature(target: Target) -> None:
-    """Record what a new space's vectors are made with; refuse to mix two signatures in one space."""
+    """Record what a new space's vectors are made with. Raises SignatureMismatch rather than mix two in one space."""
     embedder = target.field.embedder
-    signature = str(embedder.signature)
-    space = Space.objects.using(target.using).filter(pk=target.space)
-    recorded = space.values_list("signature", flat=True).get()
-    if recorded == signature:
-        return
-    if not recorded or not target.vectors.exists():
-        values = {"signature": signature, "preprocessing": embedder.preprocessing}
-        if space.filter(signature=recorded).update(**values):
-            return
-        recorded = space.values_list("signature", flat=True).get()
-    if recorded != signature:
+    if not target.signature:
+        unmade = Space.objects.using(target.using).filter(pk=target.space, signature="")
+        unmade.update(signature=str(embedder.signature), preprocessing=embedder.preprocessing)
+    target.field.require_signature(target.signature, target.using)
+
+
+def check_dimensions(target: Target) -> None:
+    """Raises ConfigurationError if the embedder's vectors do not fit into the migrated column."""
+    dimensions, embedder = migrated_dimensions(target.field, target.using), target.field.embedder
+    if dimensions != embedder.dimensions:
+        app, database = target.field.vectors._meta.app_label, target.using
         raise ConfigurationError(
-            f"The vectors of {target} were made with {recorded}, but embedder '{embedder.alias}' is {signature}; they "
-            f"cannot be compared. Set the embedder back, declare a second field with the new one, or give up what is "
-            f"there: manage.py mmsearch_index {target.field.model._meta.label} --field {target.field.name} --start-over"
+            f"The table of {target} takes vectors of {dimensions} dimensions in '{database}', but embedder "
+            f"'{embedder.alias}' makes {embedder.dimensions}. Run manage.py makemigrations {app}, then "
+            f"manage.py migrate --database {database}, then mmsearch_index again."
         )
 
 

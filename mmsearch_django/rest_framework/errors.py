@@ -14,6 +14,7 @@ from mmsearch_django.exceptions import (
     FileTooLarge,
     NotIndexed,
     QueryError,
+    SignatureMismatch,
     TooManyPixels,
     UnreadableImage,
     UnsupportedFile,
@@ -27,14 +28,17 @@ PARAMETERS: dict[str | None, str] = {"text": "search"}
 
 
 class SearchUnavailable(APIException):
-    """503 with Retry-After: no field's embedder can answer now. Why is for operators, in the log."""
+    """503 with Retry-After: no field's embedder can answer now. Why is for operators, in the log.
+
+    Where another embedder made a field's vectors, the detail says what to run.
+    """
 
     status_code = 503
     default_code = "search_unavailable"
     default_detail = "Search by meaning is not available now."
 
-    def __init__(self, wait: int = RETRY_SECONDS) -> None:
-        super().__init__()
+    def __init__(self, wait: int = RETRY_SECONDS, detail: str | None = None) -> None:
+        super().__init__(detail)
         self.wait = wait
 
 
@@ -71,6 +75,8 @@ def as_responses() -> Iterator[None]:
         raise ValidationError({parameter: [str(error)]}) from error
     except NotIndexed as error:
         raise ObjectNotIndexed(str(error)) from error
+    except SignatureMismatch as error:  # For whoever runs the site; waiting does not help.
+        raise SearchUnavailable(RETRY_SECONDS, str(error)) from error
     except EmbedderError as error:
         logger.warning("Search by meaning does not answer: %s", error)
         asked = error.retry_after if isinstance(error, EmbedderUnavailable) else None

@@ -20,7 +20,7 @@ from django.db.models.sql.where import WhereNode
 
 from mmsearch_django.exceptions import QueryError
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.search import candidates
+from mmsearch_django.search import candidates, spaces
 from mmsearch_django.search.legs import EXACT_LIMIT, Names
 from mmsearch_django.search.query import Query
 from mmsearch_django.search.report import Match, MatchField, Report
@@ -121,6 +121,10 @@ class Hits:
 
     def statement(self, compiler: Compiler, connection: Any) -> Statement:
         """The search over the rows that pass the outer query's filters. Raises EmptyResultSet if none can."""
+        if not self.query.checked:
+            fields = embedding_fields(self.model)
+            asked = [fields[leg.name] for leg in self.query.legs]
+            spaces.configured(asked, spaces.recorded(self.model, connection.alias), connection.alias)
         outer = compiler.query
         where = outer.where if candidates.groups_by_row(outer) else compiler.where
         inside, _ = candidates.split_where(outer, where, self.table_alias)

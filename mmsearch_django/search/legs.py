@@ -70,6 +70,11 @@ class Legs:
     def _candidates(self) -> str:
         return f"mm_candidates(pk) AS NOT MATERIALIZED ({self.candidates})"
 
+    @staticmethod
+    def _served(number: int) -> str:
+        """Whether the leg may be asked at all; see ``mm_spaces``."""
+        return f"(SELECT served{number} FROM mm_spaces)"
+
     def _keywords(self) -> tuple[list[str], tuple[Any, ...]]:
         """Candidates that are selected by name, the nearest of them: a common word selects more than a leg is deep."""
         if self.keywords is None:
@@ -79,7 +84,7 @@ class Legs:
         near = " UNION ALL ".join(
             f"SELECT object_id, {leg.weight!r}::float8, row_number() OVER (ORDER BY"
             f" vector <=> (SELECT q{number} FROM mm_query), object_id) FROM {table}"
-            f" WHERE object_id = ANY((SELECT keys FROM mm_named)::{self.names.key_type}[])"
+            f" WHERE object_id = ANY((SELECT keys FROM mm_named)::{self.names.key_type}[]) AND {self._served(number)}"
             for number, leg, table in self.legs
         )
         score = fusion.score_sql("weight", "rank", f"{sum(leg.weight for leg in self.query.legs)!r}::float8")
@@ -95,7 +100,10 @@ class Legs:
 
     def _plan(self) -> list[str]:
         depth = self.query.depth
-        indexed = ", ".join(f"mm_size.large AND {self._has_hnsw(table)} AS indexed{n}" for n, _, table in self.legs)
+        indexed = ", ".join(
+            f"mm_size.large AND {self._served(n)} AND {self._has_hnsw(table)} AS indexed{n}"
+            for n, _, table in self.legs
+        )
         gathers = f"selectivity * {ANN_LIMIT} >= {2 * depth}"
         ann = ", ".join(f"coalesce(indexed{n} AND {gathers}, false) AS ann{n}" for n, _, _ in self.legs)
         any_ann = " OR ".join(f"ann{n}" for n, _, _ in self.legs)
@@ -162,7 +170,8 @@ class Legs:
 
     def _mode(self) -> str:
         short = ", ".join(
-            f"(SELECT count(*) FROM mm_kept{n}) < {self.query.depth} AS exact{n}" for n, _, _ in self.legs
+            f"(SELECT count(*) FROM mm_kept{n}) < {self.query.depth} AND {self._served(n)} AS exact{n}"
+            for n, _, _ in self.legs
         )
         return f"mm_mode AS MATERIALIZED (SELECT {short})"
 

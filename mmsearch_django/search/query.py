@@ -22,7 +22,7 @@ from mmsearch_django.exceptions import (
     UnknownField,
 )
 from mmsearch_django.fields import EmbeddingField, embedding_fields
-from mmsearch_django.search import terms
+from mmsearch_django.search import spaces, terms
 from mmsearch_django.search.terms import Item, Term
 
 AVOID = 0.5
@@ -60,6 +60,8 @@ class Leg:
     weight: float
     shares: tuple[Share, ...] = ()
     """What the query vector is made of, and so which calibrations of the space hold; a raw vector has none."""
+    signature: str = ""
+    """What made the query vector; it is compared with nothing that another signature made."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Query:
     """Selects rows that come first, however near they are."""
     items: tuple[Any, ...] = ()
     """Keys of the objects that it asks by, which need not be found."""
+    checked: bool = True
+    """Whether the vectors were known to be its legs' when it was built; else it is asked when it runs."""
 
 
 def build(
@@ -97,8 +101,10 @@ def build(
 ) -> Query:
     """The query for the arguments of ``.search()``; texts and pictures are embedded here, objects' vectors read.
 
-    Raises QueryError, or NotIndexed if there are objects alone to search by and none has a vector.
+    Raises QueryError, SignatureMismatch if a field's vectors are another embedder's, or NotIndexed if there are objects
+    alone to search by and none has a vector.
     """
+    made_by = spaces.recorded(model, using)  # Before the objects' vectors: another embedder may take over in between.
     plus: list[Term | Item] = [] if text is None else [terms.text(text)]
     plus += [terms.image(each) for each in terms.several(image)]
     plus += terms.items(terms.several(like), model, using)
@@ -110,11 +116,16 @@ def build(
     names = _names(model, fields) or _default_names(model, plus, vector)
     asked = _weighted(model, names, weights)
     limits = replace(_limits(depth, floor, min_closeness), keywords=keywords)
+    checked = made_by is not None
+    if made_by is None or vector is not None or any(isinstance(term, Term) for term in (*plus, *minus)):
+        made_by = spaces.configured((field for field, _ in asked.values()), made_by, using)
     if vector is not None:
-        legs = [_leg(field, weight, _raw_vector(field, vector)) for field, weight in asked.values()]
-        return _finish(legs, limits)
-    query = _embed(asked, plus, minus, limits)
-    return replace(query, items=tuple(term.pk for term in (*plus, *minus) if isinstance(term, Item)))
+        query = _finish([_leg(field, weight, _raw_vector(field, vector)) for field, weight in asked.values()], limits)
+    else:
+        query = _embed(asked, plus, minus, limits)
+    legs = tuple(replace(leg, signature=made_by[leg.name]) for leg in query.legs)
+    items = tuple(term.pk for term in (*plus, *minus) if isinstance(term, Item))
+    return replace(query, legs=legs, items=items, checked=checked)
 
 
 Asked = dict[str, tuple[EmbeddingField, float]]

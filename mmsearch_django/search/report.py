@@ -26,7 +26,7 @@ class Report:
     complete: bool
     """No row that passes filters and floors was cut off by depth, missed by ANN or still pending."""
     degraded: tuple[str, ...]
-    """Legs left out because their embedder was unavailable."""
+    """Legs left out: their embedder was unavailable, or another took their space over since the search was built."""
     milliseconds: float
     """Time in Postgres until the window stood."""
 

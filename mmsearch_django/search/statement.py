@@ -28,21 +28,23 @@ class Statement(legs.Legs):
     def _render(self, tail: str) -> tuple[str, tuple[Any, ...]]:
         params: tuple[Any, ...] = tuple(leg.literal for leg in self.query.legs)
         words, word_params = self._keywords()
-        parts = [self._query(), self._candidates(), *words, *self._plan()]
+        spaces, space_params = self._spaces()
+        parts = [self._query(), spaces, self._candidates(), *words, *self._plan()]
         for number, _, table in self.legs:
             parts.append(self._ann(number, table))
         parts += [self._passing(), *(self._kept(number) for number, _, _ in self.legs), self._mode(), self._keys()]
         for number, _, table in self.legs:
             parts.append(self._ranked(number, table))
-        spaces, labels = self._spaces()
-        parts += [spaces, *(self._close(number) for number, _, _ in self.legs), self._pending(), self._unknown()]
+        parts += [*(self._close(number) for number, _, _ in self.legs), self._pending(), self._unknown()]
         parts += [self._fused(), self._report(), self._out(), self._restore()]
-        return f"WITH {', '.join(parts)} {tail}", (*params, *self.candidate_params, *word_params, *labels)
+        return f"WITH {', '.join(parts)} {tail}", (*params, *space_params, *self.candidate_params, *word_params)
 
     def _spaces(self) -> tuple[str, tuple[Any, ...]]:
         """Each leg's space and calibration: what the space has learnt for such queries, or the embedder ships.
 
-        A query of several kinds is calibrated as its vector was made, by their shares.
+        A query of several kinds is calibrated as its vector was made, by their shares. A leg is served unless another
+        signature has taken the space over since the query was built: this statement sees signature and vectors at one
+        moment, so it never compares across.
         """
         columns, joins = [], []
         shares: list[Any] = []
@@ -55,7 +57,8 @@ class Statement(legs.Legs):
                 f" FROM (VALUES {values}) AS part(share, at))"
             )
             columns.append(
-                f"space{number}.id AS space{number}, {mixed if leg.shares else 'NULL::jsonb'} AS calibration{number}"
+                f"space{number}.id AS space{number}, {mixed if leg.shares else 'NULL::jsonb'} AS calibration{number},"
+                f" coalesce(space{number}.signature, '') IN ('', %s) OR %s = '' AS served{number}"
             )
             joins.append(
                 f"LEFT JOIN mmsearch_django_space AS space{number}"
@@ -64,6 +67,7 @@ class Statement(legs.Legs):
             for share in leg.shares:
                 shipped = json.dumps(share.shipped.as_dict()) if share.shipped else None
                 shares += [share.size, share.kind, shipped]
+            shares += [leg.signature, leg.signature]
             labels += leg.space
         sql = f"SELECT {', '.join(columns)} FROM (VALUES (0)) AS always(one) {' '.join(joins)}"
         return f"mm_spaces AS MATERIALIZED ({sql})", (*shares, *labels)
@@ -94,13 +98,14 @@ class Statement(legs.Legs):
         )
 
     def _unknown(self) -> str:
-        """Candidates that no sweep has met yet: no vector, state or mark. Asked only where it decides completeness."""
+        """More of them: no vector, and none of their states has ended. Asked only where it decides completeness."""
         uncut = " AND ".join(f"(SELECT count(*) FROM mm_ranked{n}) < {self.query.depth}" for n, _, _ in self.legs)
         fewer = " OR ".join(f"(SELECT count(*) FROM mm_ranked{n}) < (SELECT n FROM mm_size)" for n, _, _ in self.legs)
         unknown = " OR ".join(
             f"(NOT EXISTS (SELECT FROM {table} v WHERE v.object_id = key)"
             f" AND NOT EXISTS (SELECT FROM mmsearch_django_state s"
-            f" WHERE s.space_id = (SELECT space{number} FROM mm_spaces) AND s.object_id = key::text))"
+            f" WHERE s.space_id = (SELECT space{number} FROM mm_spaces) AND s.object_id = key::text"
+            " AND s.status <> 'pending'))"
             for number, _, table in self.legs
         )
         return (
@@ -111,20 +116,24 @@ class Statement(legs.Legs):
 
     def _report(self) -> str:
         how = ", ".join(
-            f"'{leg.name}', CASE WHEN exact{number} THEN 'exact' ELSE 'ann' END" for number, leg, _ in self.legs
+            f"'{leg.name}', CASE WHEN exact{number} THEN 'exact' WHEN {self._served(number)} THEN 'ann' END"
+            for number, leg, _ in self.legs
         )
         complete = " AND ".join(
             f"(exact{n} AND (SELECT count(*) FROM mm_close{n}) < {self.query.depth}"
             f" OR mm_size.n = (SELECT count(*) FROM mm_ranked{n}))"
             for n, _, _ in self.legs
         )
+        # Beyond the limit nobody knows which candidates are pending.
+        complete += f" AND (SELECT cardinality(keys) FROM mm_unfinished) < {PENDING_LIMIT}"
         if self.keywords is not None:
             complete += f" AND (SELECT count(*) FROM mm_keywords) < {self.query.depth}"
         ranked = " UNION ".join(f"SELECT object_id FROM mm_ranked{n}" for n, _, _ in self.legs)
         noise = f"(SELECT count(*) FROM (({ranked}) EXCEPT SELECT object_id FROM mm_fused) AS noise)"
         elapsed = "extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000"
         return (
-            f"mm_report AS MATERIALIZED (SELECT jsonb_build_object('legs', jsonb_build_object({how}),"
+            f"mm_report AS MATERIALIZED (SELECT jsonb_build_object("
+            f"'legs', jsonb_strip_nulls(jsonb_build_object({how})),"
             f" 'candidates', mm_size.n, 'candidates_limit', {legs.EXACT_LIMIT}, 'pending', mm_pending.n + mm_unknown.n,"
             f" 'complete', mm_pending.n + mm_unknown.n = 0 AND {complete}, 'degraded', to_jsonb({self._degraded()}),"
             f" 'noise', {noise}, 'milliseconds', round(({elapsed})::numeric, 3)) AS report"
@@ -132,8 +141,9 @@ class Statement(legs.Legs):
         )
 
     def _degraded(self) -> str:
-        names = ", ".join(f"'{name}'" for name in self.query.degraded)
-        return f"ARRAY[{names}]::text[]"
+        away = ", ".join(f"'{name}'" for name in self.query.degraded)
+        taken = ", ".join(f"CASE WHEN NOT {self._served(n)} THEN '{leg.name}' END" for n, leg, _ in self.legs)
+        return f"array_remove(ARRAY[{away}]::text[] || ARRAY[{taken}], NULL)"
 
     def _fused(self) -> str:
         hits = " UNION ALL ".join(

@@ -109,6 +109,31 @@ def _written(data):
     return manage(data, "shell", "-v", "0", "-c", code).stdout
 
 
+FORMER_MODEL = """
+from django.db import connection
+from mmsearch_django.fields import all_embedding_fields
+from mmsearch_django.models import Space
+for field in all_embedding_fields():
+    table = connection.ops.quote_name(field.vectors._meta.db_table)
+    Space.objects.filter(field=field.name).update(signature="starter:former@0#0/384")
+    with connection.cursor() as cursor:
+        # The opposite of each vector: what it finds shows whether it was embedded anew.
+        cursor.execute(f"UPDATE {table} SET signature = 'former', digest = NULL, vector = ("
+            "SELECT array_agg(-x ORDER BY n) FROM unnest(vector::real[]) WITH ORDINALITY AS v(x, n))::halfvec(384)")
+"""
+
+
+def test_a_folder_of_a_former_model_is_embedded_anew(data):
+    before = manage(data, "shell", "-v", "0", "-c", FORMER_MODEL)
+    assert before.returncode == 0, before.stderr
+    done = manage(data, "demo", "--no-serve")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("embedded by another model than today's") == 1
+    assert "visual #1 (1.00)" in done.stdout
+    assert manage(data, "check", "--database", "default", "--fail-level", "WARNING").returncode == 0
+    assert "another model" not in manage(data, "demo", "--no-serve").stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_it_serves_and_however_it_ends_nothing_is_left(data, number):
     with served(data) as process:

@@ -150,6 +150,11 @@ def test_an_embedder_that_is_away_is_said_in_words(client, assets, monkeypatch):
     assert "has no weights" in get(client, 503, q="a thing never asked before").text
 
 
+def test_vectors_of_another_embedder_are_said_in_words(client, assets):
+    Space.objects.update(signature="starter:former@1#/32")
+    assert "were made by starter:former@1#/32" in get(client, 503, q="a castle").text
+
+
 def test_what_users_write_is_escaped(client, assets):
     Asset.objects.update(title="<script>alert(1)</script>", caption='"><script>')
     assert "<script>" not in get(client, q="<script>alert(2)</script>").text

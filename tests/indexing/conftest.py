@@ -1,7 +1,9 @@
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from django.db import connections
 
 from mmsearch_django.embedders.dummy import DummyEngine
 from mmsearch_django.embedders.registry import embedders
@@ -18,6 +20,20 @@ def words(db):
     """The text field of assets; nothing is marked."""
     Mark.objects.all().delete()
     return target(embedding_fields(Asset)["words"])
+
+
+@pytest.fixture
+def other_connection(transactional_db):
+    """Runs a function in a thread, and so with a connection of its own; gives a Future."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor.submit
+        executor.submit(connections.close_all).result()
+
+
+def switch(settings, dimensions=32, model="other"):
+    """Configure another embedder."""
+    config = {"BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder", "MODEL": model}
+    settings.MMSEARCH = {"EMBEDDERS": {"default": {**config, "OPTIONS": {"dimensions": dimensions}}}}
 
 
 def embed_all(target, **options):

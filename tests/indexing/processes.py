@@ -19,7 +19,11 @@ def environment(**extra):
 def python(*arguments, **extra):
     """Runs beside the test and is gone after it."""
     process = subprocess.Popen(
-        [sys.executable, *arguments], env=environment(**extra), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, *arguments],
+        env=environment(**extra),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     try:
         yield process

@@ -119,7 +119,8 @@ class TestRefresh:
         make(*"abcd")
         embed_all(words)
         floors.refresh(words)
-        renewal.start_over(words)
+        Space.objects.filter(pk=words.space).update(signature="another")
+        assert renewal.reembed(words)
         assert learnt(words) == {}
 
     def test_the_sample_is_bounded(self, words, monkeypatch):

@@ -1,14 +1,10 @@
 import pytest
 from django.db import connection
-from django.test import override_settings
 
-from mmsearch_django.exceptions import (
-    ConfigurationError,
-)
+from mmsearch_django.exceptions import SignatureMismatch
 from mmsearch_django.indexing import claims
 from mmsearch_django.indexing.pipeline import work
-from mmsearch_django.models import Space
-from tests.indexing.conftest import assert_has_vector_of, embed_all, make, meanwhile, statuses
+from tests.indexing.conftest import assert_has_vector_of, embed_all, make, meanwhile, statuses, switch
 from tests.models import Asset
 
 pytestmark = pytest.mark.django_db
@@ -54,31 +50,21 @@ class TestChangedMeanwhile:
 
 
 class TestSignatures:
-    OTHER = {
-        "EMBEDDERS": {
-            "default": {
-                "BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder",
-                "MODEL": "other",
-                "OPTIONS": {"dimensions": 32},
-            }
-        }
-    }
-
-    def test_two_are_never_mixed(self, words):
+    def test_two_are_never_mixed(self, words, settings):
         make("a")
         embed_all(words)
         make("b")
-        with override_settings(MMSEARCH=self.OTHER), pytest.raises(ConfigurationError, match="--start-over"):
+        before = settings.MMSEARCH
+        switch(settings)
+        with pytest.raises(SignatureMismatch, match=r"mmsearch_index tests\.Asset --field words --reembed"):
             embed_all(words)
         assert words.vectors.count() == 1
+        settings.MMSEARCH = before
         assert embed_all(words) == {"ready": 1}
 
-    def test_an_empty_space_takes_the_new_one(self, words):
+    def test_a_new_space_takes_the_first(self, words, settings):
+        assert words.signature == ""
+        switch(settings)
         make("a")
-        embed_all(words)
-        Asset.objects.all().delete()
-        embed_all(words)
-        make("b")
-        with override_settings(MMSEARCH=self.OTHER):
-            assert embed_all(words) == {"ready": 1}
-            assert Space.objects.get(pk=words.space).signature == str(words.field.embedder.signature)
+        assert embed_all(words) == {"ready": 1}
+        assert words.signature == str(words.field.embedder.signature)

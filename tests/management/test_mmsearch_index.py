@@ -3,14 +3,15 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from mmsearch_django.embedders.dummy import DummyEngine
+from mmsearch_django.embedders.dummy import DummyEmbedder, DummyEngine
 from mmsearch_django.exceptions import CorruptFile, EmbedderUnavailable, StorageUnavailable
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing import hnsw
+from mmsearch_django.indexing import hnsw, sweep
 from mmsearch_django.indexing.status import status
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Space
 from tests.colours import encoded
+from tests.indexing.conftest import switch
 from tests.models import Asset, Clip
 
 
@@ -155,16 +156,61 @@ def test_the_index_is_built_when_it_pays(words, monkeypatch):
             cursor.execute("DROP INDEX IF EXISTS tests_asset_words_hnsw")
 
 
-def test_starting_over_with_another_embedder(words, settings):
+class TestReembed:
+    def test_another_embedder(self, words, settings, capsys):
+        Asset.objects.create(title="a")
+        index()
+        switch(settings)
+        Asset.objects.create(title="b")
+        with pytest.raises(CommandError, match="mmsearch_index tests.Asset --field words --reembed"):
+            index("tests.Asset", field="words")
+        index("tests.Asset", field="words", reembed=True, verbosity=1)
+        assert "gave up the vectors of dummy:@#/32; embedding anew" in capsys.readouterr().err
+        assert (status(words).ready, words.signature) == (2, str(words.field.embedder.signature))
+
+    def test_all_fields_that_differ_and_only_those(self, words, settings):
+        Asset.objects.create(title="a")
+        Clip.objects.create(caption="a")
+        index()
+        clips = target(embedding_fields(Clip)["words"])
+        Space.objects.filter(pk=clips.space).update(signature="another")
+        before = words.vectors.get().embedded_at
+        index(reembed=True)
+        assert words.vectors.get().embedded_at == before
+        assert clips.vectors.get().signature == clips.field.embedder.signature.short
+        at = clips.vectors.get().embedded_at
+        index(reembed=True)
+        assert clips.vectors.get().embedded_at == at
+
+    def test_a_plain_run_takes_up_what_was_cut_short(self, words, settings, monkeypatch):
+        Asset.objects.bulk_create([Asset(title=title) for title in "abc"])
+        index()
+        switch(settings)
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep, "sweep_all", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                index("tests.Asset", field="words", reembed=True)
+        assert status(words).pending == 3
+        index("tests.Asset", field="words")
+        assert status(words).ready == 3
+
+    def test_other_dimensions(self, words, settings):
+        Asset.objects.create(title="a")
+        index()
+        switch(settings, dimensions=48)
+        with pytest.raises(CommandError, match=r"makes 48\. Run manage\.py makemigrations tests, then"):
+            index("tests.Asset", field="words", reembed=True)
+
+
+def interrupt(target):
+    raise KeyboardInterrupt
+
+
+def test_stale_vectors_are_renewed_when_asked(words, monkeypatch):
     Asset.objects.create(title="a")
     index()
-    default = {**settings.MMSEARCH["EMBEDDERS"]["default"], "MODEL": "other"}
-    settings.MMSEARCH = {"EMBEDDERS": {"default": default}}
-    Asset.objects.create(title="b")
-    with pytest.raises(CommandError, match="--start-over"):
-        index("tests.Asset", field="words")
-    with pytest.raises(CommandError, match="name the model and the --field"):
-        index(start_over=True)
-    index("tests.Asset", field="words", start_over=True)
-    assert status(words).ready == 2
-    assert Space.objects.get(pk=words.space).signature == str(words.field.embedder.signature)
+    monkeypatch.setattr(DummyEmbedder, "preprocessing", 2)
+    index()
+    assert status(words).stale == 1
+    index(stale=True)
+    assert (status(words).stale, words.vectors.get().preprocessing) == (0, 2)

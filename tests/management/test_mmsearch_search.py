@@ -7,6 +7,7 @@ from PIL import Image
 
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.targets import target
+from mmsearch_django.models import Space
 from tests.indexing.conftest import embed_all
 from tests.models import Asset
 
@@ -30,6 +31,12 @@ def test_json(library, capsys):
     assert first["match"]["words"]["rank"] == 1
     assert first["match"]["words"]["similarity"] == pytest.approx(1, abs=1e-3)
     assert second["match"]["words"]["rank"] == 2
+
+
+def test_vectors_of_another_embedder(library):
+    Space.objects.update(signature="dummy:former@1#/32")
+    with pytest.raises(CommandError, match="mmsearch_index tests.Asset --field .* --reembed"):
+        call_command("mmsearch_search", "tests.Asset", "red car")
 
 
 def test_text(library, capsys):

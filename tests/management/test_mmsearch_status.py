@@ -3,11 +3,13 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
+from mmsearch_django.embedders.dummy import DummyEmbedder
 from mmsearch_django.indexing import sweep
 from mmsearch_django.models import Space
-from tests.indexing.conftest import embed_all
+from tests.indexing.conftest import embed_all, switch
 from tests.models import Asset
 
+HEADS = ("a", "minute", "time", "left")
 pytestmark = pytest.mark.django_db
 
 
@@ -28,6 +30,7 @@ def test_json(failed, capsys):
         "model": "tests.Asset",
         "field": "words",
         "ready": 1,
+        "stale": 0,
         "pending": 0,
         "claimed": 0,
         "failed": 1,
@@ -50,9 +53,22 @@ def test_text(failed, capsys):
     call_command("mmsearch_status")
     out = capsys.readouterr().out
     head, *rows = [line.split() for line in out.splitlines()]
-    assert head == ["field", "ready", "pending", "claimed", "failed", "skipped", "total", "a", "minute", "time", "left"]
-    assert ["tests.Asset.words", "1", "0", "0", "1", "0", "2", "2"] in rows
-    assert ["tests.Asset.visual", "0", "2", "0", "0", "0", "2", "0", "?"] in rows
+    assert head == [
+        "field",
+        "ready",
+        "stale",
+        "pending",
+        "claimed",
+        "failed",
+        "skipped",
+        "total",
+        "a",
+        "minute",
+        "time",
+        "left",
+    ]
+    assert ["tests.Asset.words", "1", "0", "0", "0", "1", "0", "2", "2"] in rows
+    assert ["tests.Asset.visual", "0", "0", "2", "0", "0", "0", "2", "0", "?"] in rows
     assert "tests.Asset.visual: 2 under a minute" in out
     assert f"tests.Asset.words: {failed.field.embedder.signature}" in out
     assert "tests.Asset.visual: nothing yet" in out
@@ -77,6 +93,17 @@ def test_prometheus(failed, capsys):
     assert 'mmsearch_assets{field="words",model="tests.Asset",status="ready"} 1.0' in out
     assert 'mmsearch_failed_assets{error_class="CorruptFile",field="words",model="tests.Asset"} 1.0' in out
     assert "tests.Clip" not in out
+
+
+def test_stale_rows_and_refused_fields(failed, settings, monkeypatch, capsys):
+    monkeypatch.setattr(DummyEmbedder, "preprocessing", 2)
+    call_command("mmsearch_status", "tests.Asset", format="json")
+    assert [row["stale"] for row in json.loads(capsys.readouterr().out)] == [0, 1]
+    switch(settings)
+    call_command("mmsearch_status")
+    out = capsys.readouterr().out
+    assert out.count("mmsearch_index tests.Asset --field words --reembed") == 1
+    assert "Searches are refused:" in out
 
 
 def test_a_sweep_that_stopped(failed, capsys):

@@ -72,6 +72,14 @@ def test_no_embedder_is_503_and_says_when_to_come_back(client, assets, monkeypat
     assert "has no weights" in caplog.text
 
 
+def test_vectors_of_another_embedder_are_503_and_say_what_to_run(client, assets):
+    Space.objects.filter(model="library.asset", field="words").update(signature="starter:former@1#/32")
+    detail = get(client, 503, search="red")["detail"]
+    assert "library.Asset --field words --reembed" in detail
+    assert "starter:former@1#/32" in detail
+    assert get(client, search="red", fields="visual")["report"]["degraded"] == []
+
+
 @pytest.mark.parametrize(
     ("weights", "field"), [("words:nan", "weights"), ("words:0,visual:0", "weights"), ("sight:1", "weights")]
 )

@@ -38,14 +38,15 @@ class Command(BaseCommand):
             "--check-files", action="store_true", help="Read all files again, for those replaced under the same name."
         )
         parser.add_argument(
-            "--start-over",
+            "--reembed",
             action="store_true",
-            help="Give up the vectors of one field and embed all anew, as another embedder wants it.",
+            help="Give up vectors that another embedder made, and embed all anew; fields of the same stay as they are.",
+        )
+        parser.add_argument(
+            "--stale", action="store_true", help="Renew vectors that a former preprocessing version made."
         )
 
     def handle(self, *, labels: Sequence[str], field: str | None, verbosity: int, **options: Any) -> None:
-        if options["start_over"] and not (labels and field):
-            raise CommandError("--start-over gives up vectors: name the model and the --field.")
         targets = find_targets(labels, field, options["database"])
         self.require_error_classes(targets, options)
         troubles = []
@@ -71,8 +72,11 @@ class Command(BaseCommand):
             raise CommandError(f"There is no error class {wrong}. There are: {right}.")
 
     def index(self, target: Target, *, quiet: bool, batch_size: int | None, no_index: bool, **options: Any) -> None:
-        if options["start_over"]:
-            renewal.start_over(target)
+        former = target.signature
+        if options["reembed"] and renewal.reembed(target) and not quiet:
+            self.stderr.write(f"{target}: gave up the vectors of {former}; embedding anew.")
+        if options["stale"]:
+            renewal.renew_stale(target)
         if options["retry_failed"]:
             renewal.retry_failed(target, options["error_classes"] or ())
         while claims.drain(target):

@@ -8,10 +8,12 @@ from django.db import connections
 from django.utils import timezone
 
 from mmsearch_django import metrics
+from mmsearch_django.exceptions import SignatureMismatch
 from mmsearch_django.indexing.status import LATE_SECONDS, Status, status
+from mmsearch_django.indexing.targets import Target
 from mmsearch_django.management.targets import find_targets
 
-COUNTS = ("ready", "pending", "claimed", "failed", "skipped", "total")
+COUNTS = ("ready", "stale", "pending", "claimed", "failed", "skipped", "total")
 FACTS = ("model", "field", *COUNTS, "ages", "errors", "per_minute", "seconds_left", "signature", "floors", "swept_at")
 
 
@@ -33,7 +35,8 @@ class Command(BaseCommand):
             rows = [{name: getattr(row, name) for name in FACTS} for row in found]
             self.stdout.write(json.dumps(rows, indent=2, cls=DjangoJSONEncoder))
         else:
-            self.stdout.write("\n".join([*table(found), *reasons(found), *sections(found)]))
+            lines = [*table(found), *reasons(found), *refusals(targets), *sections(found)]
+            self.stdout.write("\n".join(lines))
 
 
 def table(found: Sequence[Status]) -> list[str]:
@@ -65,6 +68,17 @@ def reasons(found: Sequence[Status]) -> list[str]:
     """Why rows failed."""
     lines = [f"  {_name(row)}: {n:,} {name}" for row in found for name, n in row.errors.items()]
     return ["", "Failed:", *lines] if lines else []
+
+
+def refusals(targets: Sequence[Target]) -> list[str]:
+    """Fields that cannot be searched, and what to do about it."""
+    lines = []
+    for target in targets:
+        try:
+            target.field.require_signature(target.signature, target.using)
+        except SignatureMismatch as error:
+            lines.append(f"  {error}")
+    return ["", "Searches are refused:", *lines] if lines else []
 
 
 def sections(found: Sequence[Status]) -> list[str]:

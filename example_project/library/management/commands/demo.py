@@ -17,6 +17,7 @@ from tqdm import tqdm
 import example_project
 from example_project.library.models import Asset
 from example_project.worker import Worker
+from mmsearch_django.indexing import renewal
 from mmsearch_django.indexing.status import Status, status
 from mmsearch_django.indexing.targets import targets
 
@@ -48,6 +49,9 @@ class Command(BaseCommand):
     def run(self, *, no_serve: bool, port: int | None) -> None:
         self.say("Setting up the database ...")
         call_command("migrate", verbosity=0)
+        given_up = [renewal.reembed(target) for target in targets(Asset)]
+        if any(given_up):
+            self.say("This folder was embedded by another model than today's: its media are embedded anew.")
         call_command("check", databases=["default"])
         create_login()
         with Worker(settings.DATA / "logs/worker.log") as worker:
