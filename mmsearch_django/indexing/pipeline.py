@@ -13,8 +13,9 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
-from mmsearch_django.indexing import claims, writing
+from mmsearch_django.indexing import claims, events, status, writing
 from mmsearch_django.indexing.claims import Claim
+from mmsearch_django.indexing.lanes import BOTH, Lanes
 from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, ready
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
@@ -31,8 +32,10 @@ QUICK_SECONDS = 0.5
 SLOW_SECONDS = 2.0
 
 
-def work(target: Target, *, size: int | None = None, until: float | None = None) -> Iterator[Counter[str]]:
-    """Drain and embed batch by batch until nothing can be claimed, or the monotonic clock shows ``until``.
+def work(
+    target: Target, *, size: int | None = None, over: Callable[[], bool] = lambda: False, lanes: Lanes = BOTH
+) -> Iterator[Counter[str]]:
+    """Drain and embed batch by batch until nothing can be claimed, or it is ``over``: then it ends what it has begun.
 
     While a thread embeds one batch, the next is read here, where the database connection is. Yields how each batch
     ended, as numbers by status. Raises EmbedderError or ConfigurationError when nothing can be embedded at all.
@@ -41,15 +44,16 @@ def work(target: Target, *, size: int | None = None, until: float | None = None)
     writing.check_signature(target)
     writing.check_dimensions(target)
     pace = Pace(target, size)
-    with UnderWay(target) as under_way:
-        for batch in _batches(target, pace, until):
+    with events.Work(target) as log, UnderWay(target) as under_way:
+        for batch in _batches(target, pace, over, lanes):
+            log.begin()
             if batch[0].attempts > 1:  # If it kills again, no neighbour is blamed.
-                yield from under_way.finish()
+                yield from map(log.batch, under_way.finish())
             under_way.start(batch)
             for counts in under_way.finish(leave=1):
                 pace.finished()
-                yield counts
-        yield from under_way.finish()
+                yield log.batch(counts)
+        yield from map(log.batch, under_way.finish())
 
 
 class Pace:
@@ -73,13 +77,13 @@ class Pace:
             self.size = max(self.size // 2, self.smallest)
 
 
-def _batches(target: Target, pace: Pace, until: float | None) -> Iterator[list[Claim]]:
-    while until is None or time.monotonic() < until:
+def _batches(target: Target, pace: Pace, over: Callable[[], bool], lanes: Lanes) -> Iterator[list[Claim]]:
+    while not over():
         drained = claims.drain(target)
-        batch = claims.claim(target, pace.size)
+        batch = claims.claim(target, pace.size, lanes)
         if batch:
             yield batch
-        elif not drained:
+        elif not drained or not status.claimable(target, lanes):
             return
 
 

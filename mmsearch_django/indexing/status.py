@@ -10,6 +10,7 @@ from django.db import connections, models
 from django.db.models.functions import Cast
 
 from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing.lanes import BOTH, CONDITIONS, Lanes, held, open_lanes, reason
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
 from mmsearch_django.models import Mark, Space, State
 
@@ -49,6 +50,8 @@ class Status:
     """Calibrations by kind of query, as learnt from this library; empty while the shipped ones serve."""
     swept_at: datetime | None
     """When the verifying sweep last ran."""
+    held: dict[str, str]
+    """What operators hold back, by lane ("live", "backfill"), in words such as "paused" or "600 a minute"."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -89,13 +92,20 @@ def status(target: Target) -> Status:
         signature=space.signature,
         floors=space.floors,
         swept_at=space.swept_at,
+        held=held_back(target),
     )
 
 
-def claimable(target: Target) -> bool:
-    """Whether a worker would find something to do now. Cheap."""
+def held_back(target: Target) -> dict[str, str]:
+    """What operators hold back, by lane."""
+    return {name: words for name, lane in held(target).items() if (words := reason(lane))}
+
+
+def claimable(target: Target, lanes: Lanes = BOTH, *, heed_rates: bool = True) -> bool:
+    """Whether a worker would find something to do now, or would without rates. Cheap."""
+    lanes &= open_lanes(held(target), heed_rates=heed_rates)
     with connections[target.using].cursor() as cursor:
-        cursor.execute(CLAIMABLE, {"space": target.space})
+        cursor.execute(CLAIMABLE.format(lanes=CONDITIONS[lanes]), {"space": target.space})
         return bool(cursor.fetchone()[0])
 
 
@@ -141,8 +151,8 @@ GROUP BY 1, 2, 3
 """
 
 CLAIMABLE = f"""
-SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s) OR EXISTS (
-    SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending'
+SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s AND {{lanes}}) OR EXISTS (
+    SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending' AND {{lanes}}
       AND (lease_until IS NULL OR lease_until < now()) AND (not_before IS NULL OR not_before <= now()))
 """
 

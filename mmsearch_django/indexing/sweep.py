@@ -4,6 +4,7 @@ Triggers miss what happens while they are disabled or missing, with session_repl
 replication, and in direct writes to a partition.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.utils import timezone
 
-from mmsearch_django.indexing import claims
+from mmsearch_django.indexing import claims, events
 from mmsearch_django.indexing.targets import STATES, Target
 from mmsearch_django.models import Space
 
@@ -39,10 +40,11 @@ def sweep_slice(target: Target, size: int = SLICE) -> int:
         return marked
 
 
-def sweep_all(target: Target, size: int = SLICE) -> int:
-    """Verify every row now. Returns how many objects it marked."""
+def sweep_all(target: Target, size: int = SLICE, verified: Callable[[int], Any] = lambda count: None) -> int:
+    """Verify every row now; ``verified`` is told after each slice of rows how many it has. Returns how many it marked."""
     total, cursor = step(target, "", size)
     while cursor:
+        verified(size if cursor.startswith("rows") else 0)
         marked, cursor = step(target, cursor, size)
         total += marked
     Space.objects.using(target.using).filter(pk=target.space).update(swept_at=timezone.now())
@@ -56,6 +58,8 @@ def step(target: Target, cursor: str, size: int) -> tuple[int, str]:
     phase = phase if phase in PHASES else names[0]
     found = PHASES[phase](target, after, size)
     claims.mark(target, found.stale)
+    if found.stale:
+        events.log(logging.INFO, "sweep_found", target, phase=phase, stale=len(found.stale))
     if found.end is not None:
         return len(found.stale), f"{phase} {found.end}"
     following = names[names.index(phase) + 1 :]

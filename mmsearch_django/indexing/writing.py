@@ -15,7 +15,7 @@ from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
 from mmsearch_django.exceptions import ConfigurationError
-from mmsearch_django.indexing import claims
+from mmsearch_django.indexing import claims, events
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.outcomes import Outcome
 from mmsearch_django.indexing.targets import MARKS, STATES, Target, migrated_dimensions
@@ -140,6 +140,9 @@ def _write_states(target: Target, outcomes: Sequence[Outcome]) -> None:
 
 
 def _announce(target: Target, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.status == State.Status.FAILED:
+            events.failed(target, outcome.claim.key, outcome.error_class, outcome.message)
     keys = target.parse(outcome.claim.key for outcome in outcomes if outcome.vector is not None)
     if keys:
         embedding_ready.send_robust(
