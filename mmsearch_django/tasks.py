@@ -1,7 +1,7 @@
 """Celery tasks. Messages to index carry a model's label and nothing else: a lost, doubled or late one changes nothing.
 
 Put ``mmsearch_django.conf.BEAT_SCHEDULE`` into the site's ``CELERY_BEAT_SCHEDULE`` and run a worker with beat. A site
-without Celery runs ``manage.py mmsearch_index`` from cron: nothing here is needed for correctness.
+without Celery runs ``manage.py mmsearch_sweep`` from cron: nothing here is needed for correctness.
 """
 
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger("mmsearch_django")
 
 WORK_SECONDS = 60
 EXPIRES_SECONDS = 60
-"""A message that nobody took for so long is dropped, so that no heap of them awaits a worker; the sweep sends another."""
+"""A message that nobody took for so long is dropped: no heap of them awaits a worker, and the sweep sends another."""
 KICK_SECONDS = 1
 """A kick is delayed so much, and covers all commits of that time."""
 QUIET_SECONDS = 30
@@ -133,9 +133,8 @@ def send(task: Any, *args: str, countdown: int = 0) -> None:
         return
     try:
         with task.app.connection_for_write(**CONNECTION) as connection:
-            task.apply_async(
-                args, countdown=countdown, expires=EXPIRES_SECONDS, retry=False, ignore_result=True, connection=connection
-            )
+            options = {"countdown": countdown, "expires": EXPIRES_SECONDS, "retry": False, "ignore_result": True}
+            task.apply_async(args, connection=connection, **options)
     except Exception as error:
         _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("Celery's broker cannot be reached, so new writes wait for the sweep: %s", error)

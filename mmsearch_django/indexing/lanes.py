@@ -70,7 +70,7 @@ def _spent_until(lane: Lane, now: datetime) -> datetime:
 
 
 def change(target: Target, names: Iterable[str], **values: Any) -> None:
-    """Hold lanes back, or no longer: ``paused``, ``per_minute`` with ``spent_until``, ``opens_at`` with ``closes_at``."""
+    """Set columns of lanes: ``paused``; ``per_minute`` and ``spent_until``; ``opens_at`` and ``closes_at``."""
     for name in names:
         Lane.objects.using(target.using).update_or_create(space_id=target.space, name=name, defaults=values)
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Cast
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing.lanes import BOTH, CONDITIONS, Lanes, held, open_lanes, reason
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
-from mmsearch_django.models import Mark, Space, State
+from mmsearch_django.models import Lane, Mark, Space, State
 
 LATE_SECONDS = 600
 """A sweep that has not run for so long has stopped."""
@@ -197,6 +197,12 @@ def of_objects(model: type[models.Model], keys: Iterable[Any], using: str) -> di
         for key, *state in cursor.fetchall():
             found.setdefault(key, []).append(ObjectState(*state))
     return found
+
+
+def held_fields(model: type[models.Model], using: str) -> dict[str, str]:
+    """What operators hold back of the model, by field."""
+    rows = Lane.objects.using(using).filter(space__in=_spaces(model)).select_related("space").order_by("pk")
+    return {lane.space.field: f"{lane.name} {words}" for lane in rows if (words := reason(lane))}
 
 
 def failed(model: type[models.Model]) -> models.Exists:

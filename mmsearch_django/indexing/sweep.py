@@ -41,7 +41,7 @@ def sweep_slice(target: Target, size: int = SLICE) -> int:
 
 
 def sweep_all(target: Target, size: int = SLICE, verified: Callable[[int], Any] = lambda count: None) -> int:
-    """Verify every row now; ``verified`` is told after each slice of rows how many it has. Returns how many it marked."""
+    """Verify every row now, and tell ``verified`` of how many after each slice. Returns how many objects it marked."""
     total, cursor = step(target, "", size)
     while cursor:
         verified(size if cursor.startswith("rows") else 0)

@@ -126,7 +126,7 @@ def test_a_field_without_a_space(capsys):
 
 class TestCelery:
     def test_without_a_broker(self, capsys):
-        assert line(capsys, "Celery") == "note Celery: has no broker configured. Run mmsearch_index from cron."
+        assert line(capsys, "Celery") == "note Celery: has no broker configured. Run mmsearch_sweep from cron."
 
     def test_a_broker_that_is_away(self, capsys, celery):
         celery.conf.broker_url = "redis://127.0.0.1:1/0"

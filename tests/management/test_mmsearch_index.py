@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
@@ -36,20 +38,25 @@ def unseen(sql):
         cursor.execute(f"SET session_replication_role = replica; {sql}; SET session_replication_role = origin")
 
 
-def test_it_embeds_everything(words, capsys):
+def test_it_embeds_everything(words, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     unseen("INSERT INTO tests_asset (title) SELECT 'asset ' || n FROM generate_series(1, 70) n")
     Clip.objects.create(caption="a")
     index(verbosity=1)
     assert (status(words).ready, status(words).total) == (70, 70)
     assert Clip.objects.get().words
     captured = capsys.readouterr()
-    assert "tests.Asset.words" in captured.err
+    assert "tests.Asset.words: 100%" in captured.err
+    assert "tests.Asset.words rows:" in captured.err
     assert captured.out == ""
 
 
-def test_it_is_quiet(words, capsys):
+def test_it_is_quiet(words, capsys, monkeypatch):
     Asset.objects.create(title="a")
-    index()
+    index(verbosity=1)  # Where no terminal shows a bar.
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    index(verbosity=0)
     assert capsys.readouterr() == ("", "")
 
 
@@ -202,7 +209,7 @@ class TestReembed:
             index("tests.Asset", field="words", reembed=True)
 
 
-def interrupt(target):
+def interrupt(target, **options):
     raise KeyboardInterrupt
 
 

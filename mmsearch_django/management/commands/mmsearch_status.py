@@ -85,7 +85,7 @@ def refusals(targets: Sequence[Target]) -> list[str]:
 
 
 def sections(found: Sequence[Status]) -> list[str]:
-    """How long rows have waited, what operators hold back, what made the vectors, where noise begins, and when the sweep last ran."""
+    """How long rows have waited, what is held back, what made the vectors, where noise begins, when the sweep ran."""
     waiting = [f"  {_name(row)}: {n:,} {age}" for row in found for age, n in row.ages.items()]
     held = [f"  {_name(row)}: {lane} {words}" for row in found for lane, words in row.held.items()]
     return [
