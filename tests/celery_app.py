@@ -49,7 +49,7 @@ def write_down(path: str) -> None:
         contents = list(contents)
         with open(path, "a") as file:
             file.write(f"{os.getpid()} {'|'.join(contents)}\n")
-        time.sleep(0.1)
+        time.sleep(0.05)
         return texts(self, contents, query=query)
 
     DummyEngine.texts = patched

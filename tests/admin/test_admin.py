@@ -13,6 +13,9 @@ from example_project.library.admin import AssetAdmin
 from example_project.library.models import Asset
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import EmbedderUnavailable
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing import lanes
+from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Example, Mark, Space, State
 from tests.admin.conftest import URL, distant, get, titles
 from tests.colours import encoded, index
@@ -243,6 +246,14 @@ class TestRows:
             assert len(statements) <= 9
         searches = [statement for statement in statements if "mm_candidates" in statement["sql"]]
         assert len(searches) == 1
+
+    def test_fields_that_are_held_back(self, admin_client, assets):
+        said = "Indexing of visual is held back by an operator."
+        assert said not in get(admin_client).text
+        lanes.change(target(embedding_fields(Asset)["visual"]), ["backfill"], paused=True)
+        response = get(admin_client)
+        assert response.text.count("is held back by an operator") == 1
+        assert f'title="backfill paused">{said}' in response.text
 
 
 class TestViews:

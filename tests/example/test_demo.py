@@ -149,6 +149,35 @@ def test_it_serves_and_however_it_ends_nothing_is_left(data, number):
         time.sleep(0.2)
 
 
+UPLOAD = """
+from django.core.files.base import File
+from example_project.library.models import Asset
+asset = Asset.objects.first()
+with asset.file.open() as file:
+    print(Asset.objects.create(title="after the worker was killed", file=File(file, name="late.webp")).pk)
+"""
+SEARCHABLE = "from example_project.library.models import Asset; print(Asset.objects.get(pk={}).words is not None)"
+FORGET = "from example_project.library.models import Asset; Asset.objects.filter(pk={}).delete()"
+
+
+def test_a_worker_that_is_killed_is_started_again(data):
+    with served(data) as process:
+        address(process)
+        [worker] = [child for child in psutil.Process(process.pid).children() if "worker" in child.cmdline()]
+        worker.kill()
+        key = shell(data, UPLOAD)
+        end = time.monotonic() + 60
+        while shell(data, SEARCHABLE.format(key)) != "True":
+            assert time.monotonic() < end
+        shell(data, FORGET.format(key))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def shell(data, code):
+    return manage(data, "shell", "-v", "0", "-c", code).stdout.strip()
+
+
 def test_two_copies_serve_side_by_side(data, tmp_path):
     with served(data) as one, served(tmp_path) as two:
         assert address(one) != address(two)
