@@ -53,6 +53,7 @@ def test_what_the_sweep_found(words, caplog, records):
 
 @pytest.mark.django_db(transaction=True)
 def test_an_index_that_was_built(words, caplog, records, monkeypatch):
+    hnsw.drop(words)
     make("a")
     embed_all(words)
     monkeypatch.setattr(hnsw, "PAYS", 1)
