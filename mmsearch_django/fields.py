@@ -20,6 +20,8 @@ from mmsearch_django.exceptions import ConfigurationError, SignatureMismatch
 from mmsearch_django.sources import Source
 
 IDENTIFIER_BYTES = 63
+INDEX_NAME = 30
+"""Characters that Django allows an index."""
 MAX_DIMENSIONS = 4000
 """What pgvector's HNSW can index as halfvec."""
 
@@ -141,6 +143,8 @@ def generate(model: type[models.Model], name: str, field: EmbeddingField, *, app
         "apps": model._meta.apps,
         "db_table": table,
         "default_permissions": (),
+        # By it a content that is there under another key is found, and not embedded twice.
+        "indexes": [models.Index(fields=["digest"], name=_index_name(table))],
         "verbose_name": f"{model._meta.verbose_name} {name} vector",
         "verbose_name_plural": f"{model._meta.verbose_name} {name} vectors",
     }
@@ -160,6 +164,10 @@ def generate(model: type[models.Model], name: str, field: EmbeddingField, *, app
     # Importable where it says it lives: `shell` and pickle look there.
     if module in sys.modules:
         setattr(sys.modules[module], field.vectors.__name__, field.vectors)
+
+
+def _index_name(table: str) -> str:
+    return truncate_name(f"{table.rpartition(chr(34))[2]}_digest", INDEX_NAME)
 
 
 def vector_model_name(model: type[models.Model], name: str) -> str:

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
@@ -199,10 +199,13 @@ def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome
 
 
 def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[Read]]:
-    """What has a vector that was made from the same content, and what has not."""
-    standing = writing.standing_digests(target, [read.claim.key for read in reads])
+    """What has a vector that was made from the same content, its own or another object's, and what has not."""
+    standing = writing.standing(target, [read.claim.key for read in reads])
     same = [ready(read, None) for read in reads if standing.get(read.claim.key) == read.content.digest]
-    return same, [read for read in reads if standing.get(read.claim.key) != read.content.digest]
+    others = [read for read in reads if standing.get(read.claim.key) != read.content.digest]
+    twins = writing.twins(target, {read.content.digest for read in others})
+    same += [ready(read, twins[read.content.digest]) for read in others if read.content.digest in twins]
+    return same, [read for read in others if read.content.digest not in twins]
 
 
 def _embedding_by(target: Target) -> Embed:
@@ -212,12 +215,23 @@ def _embedding_by(target: Target) -> Embed:
 
 
 def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
-    """Runs in a thread of its own."""
+    """Each content once. Runs in a thread of its own."""
+    first = {read.content.digest: read for read in reversed(reads)}
+    unique = list(first.values())
+    parts = (unique[start : start + conf.BATCH_SIZE] for start in range(0, len(unique), conf.BATCH_SIZE))
     try:
-        parts = (reads[start : start + conf.BATCH_SIZE] for start in range(0, len(reads), conf.BATCH_SIZE))
-        return ended + [outcome for part in parts for outcome in _embed_batch(embed, part)]
+        outcomes = [outcome for part in parts for outcome in _embed_batch(embed, part)]
     finally:
         connections.close_all()  # What a site's own embedder may have opened in this thread.
+    ends = {outcome.claim: outcome for outcome in outcomes}
+    copies = ((read, first[read.content.digest]) for read in reads)
+    again = [_as(ends[one.claim], read) for read, one in copies if one is not read]
+    return ended + outcomes + again
+
+
+def _as(end: Outcome, read: Read) -> Outcome:
+    """The end of one, for another of the same content."""
+    return replace(end, claim=read.claim, fingerprint=read.fingerprint)
 
 
 def _embed_batch(embed: Embed, reads: Sequence[Read]) -> list[Outcome]:

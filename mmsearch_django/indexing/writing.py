@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 from django.db import connections, transaction
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
@@ -73,14 +74,23 @@ def check_dimensions(target: Target) -> None:
         )
 
 
-def standing_digests(target: Target, keys: Collection[str]) -> dict[str, bytes]:
-    """Content digests of vectors that this embedder would make again."""
-    embedder = target.field.embedder
-    vectors = target.vectors.filter(
-        pk__in=target.parse(keys), signature=embedder.signature.short, preprocessing=embedder.preprocessing
-    )
+def standing(target: Target, keys: Collection[str]) -> dict[str, bytes]:
+    """Content digests of these objects' vectors, where this embedder would make the same again."""
+    vectors = _comparable(target).filter(pk__in=target.parse(keys))
     digests = {key: bytes(digest) for key, digest in vectors.values_list("pk", "digest") if digest is not None}
     return {key: digests[parsed] for key in keys if (parsed := target.parse_one(key)) in digests}
+
+
+def twins(target: Target, digests: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
+    """Vectors that any object has of these contents, float32 of shape (dimensions,), by digest."""
+    found: Any = _comparable(target).filter(digest__in=digests) if digests else target.vectors.none()
+    rows = found.values_list("digest", "vector")
+    return {bytes(digest): np.asarray(vector, dtype=np.float32) for digest, vector in rows}
+
+
+def _comparable(target: Target) -> "QuerySet[Any]":
+    embedder = target.field.embedder
+    return target.vectors.filter(signature=embedder.signature.short, preprocessing=embedder.preprocessing)
 
 
 def _lock(target: Target, batch: Sequence[Claim]) -> set[int]:

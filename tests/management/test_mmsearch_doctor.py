@@ -93,7 +93,13 @@ def test_a_sweep_that_does_not_run(capsys, swept_at, text):
     assert line(capsys, "tests.Asset.words sweep").startswith("problem")
 
 
-def test_indexes(capsys, monkeypatch):
+@pytest.fixture
+def no_index():
+    yield
+    hnsw.drop(target(embedding_fields(Asset)["words"]))
+
+
+def test_indexes(capsys, monkeypatch, no_index):
     monkeypatch.setattr(hnsw, "PAYS", 2)
     assert "missing: searches are exact and slow. manage.py mmsearch_index tests.Asset" in line(
         capsys, "tests.Asset.words index"
