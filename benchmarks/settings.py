@@ -15,7 +15,7 @@ if not os.environ.get("DATABASE_URL"):
 else:
     DATABASES = {"default": dj_database_url.config()}
 
-INSTALLED_APPS = ["mmsearch_django", "benchmarks"]
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "mmsearch_django", "benchmarks"]
 MIGRATION_MODULES = {"benchmarks": None}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
