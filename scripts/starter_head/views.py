@@ -27,7 +27,7 @@ class Views:
     def __add__(self, other: "Views") -> "Views":
         return Views(*(np.concatenate([vars(self)[name], vars(other)[name]]) for name in vars(self)))
 
-    def __getitem__(self, rows: np.ndarray) -> "Views":
+    def __getitem__(self, rows: np.ndarray | slice) -> "Views":
         return Views(*(values[rows] for values in vars(self).values()))
 
 

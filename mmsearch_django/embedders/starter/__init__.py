@@ -30,9 +30,9 @@ class StarterEmbedder(Embedder):
     modalities = frozenset({"text", "image"})
     # Learnt from the example project's media, as indexing.floors does.
     calibrations = {
-        ("text", "image"): Calibration(zero=0.03, floor=0.23, one=0.78),
+        ("text", "image"): Calibration(zero=0.0, floor=0.2, one=0.61),
         ("text", "text"): Calibration(zero=0.02, floor=0.32, one=0.75),
-        ("image", "image"): Calibration(zero=0.08, floor=0.50, one=1.0),
+        ("image", "image"): Calibration(zero=0.05, floor=0.34, one=1.0),
     }
 
     def __init__(self, alias: str, **configuration: Any) -> None:

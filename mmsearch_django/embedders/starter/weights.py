@@ -74,7 +74,7 @@ CLASSES = File(
 HEAD = File(
     "mmsearch_django",
     "embedders/starter/head-1.safetensors",
-    "2de852102a4f13bb879727e8cf34932f5a43219a2888d9cb520b5e405c19cdcb",
+    "e00ef900e373ae19df033ef936e00f928ccff8b8c8c9419f46cf4ee36df445d1",
     INSTALL_AGAIN,
 )
 OURS = (CLASSES, HEAD)

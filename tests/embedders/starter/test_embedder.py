@@ -109,7 +109,7 @@ class TestWithoutItsParts:
 class TestVectors:
     def test_texts_and_pictures_share_a_space(self, starter, pictures):
         alike = starter.embed_texts(TEXTS, query=True) @ starter.embed_images(pictures).T
-        assert (np.diag(alike) > 0.4).all()
+        assert (np.diag(alike) > 0.3).all()
         assert (alike - np.diag(np.diag(alike)) < 0.2).all()
 
     def test_unmatched_texts_and_pictures_are_near_zero(self, starter, pictures):
