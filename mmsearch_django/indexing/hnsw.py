@@ -1,5 +1,7 @@
 """The HNSW index: built beside running writes once it pays, replaced when a build was cut short."""
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -9,6 +11,7 @@ from django.db.backends.utils import truncate_name
 
 from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import IDENTIFIER_BYTES
+from mmsearch_django.indexing import log
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.names import quote
 
@@ -47,11 +50,13 @@ def build(target: Target) -> bool:
         if not alone or found == "valid" or not pays(target):
             return False
         drop(target)
+        begun = time.monotonic()
         with connection.cursor() as cursor:
             cursor.execute(
                 f"CREATE INDEX CONCURRENTLY {quote(index_name(target))} ON {target.vector_table} "
                 f"USING hnsw (vector halfvec_cosine_ops) WITH (m = 16, ef_construction = 64)"
             )
+        log.event(logging.INFO, "index_built", field=str(target), seconds=round(time.monotonic() - begun, 1))
     return True
 
 

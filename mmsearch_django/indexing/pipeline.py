@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
-from mmsearch_django.indexing import claims, writing
+from mmsearch_django.indexing import claims, log, writing
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, ready
 from mmsearch_django.indexing.targets import Target
@@ -136,6 +136,7 @@ class UnderWay:
                 time.sleep(LOCK_PAUSE)
                 counts = Counter()
             self.batches.popleft()
+            log.batch(self.target, counts, outcomes, time.monotonic() - batch.since)
             self._renew()
             yield counts
 

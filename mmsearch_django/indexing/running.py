@@ -12,7 +12,7 @@ from django.utils import timezone
 from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import MmsearchError
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields
-from mmsearch_django.indexing import claims, floors, status, sweep
+from mmsearch_django.indexing import claims, floors, log, status, sweep
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target, target, targets
 from mmsearch_django.models import Example
@@ -76,7 +76,8 @@ def tick() -> dict[str, int]:
 
 def _tick(one: Target) -> int:
     claims.drain(one)
-    sweep.sweep_slice(one)
+    if found := sweep.sweep_slice(one):
+        log.event(logging.INFO, "swept", field=str(one), marked=found)
     if not status.claimable(one):
         return 0
     return max(conf.WORKERS - status.workers(one, BUSY_SECONDS, conf.LEASE_SECONDS), 0)

@@ -40,11 +40,11 @@ class Command(BaseCommand):
         **options: Any,
     ) -> None:
         rows = searches.rows(label, options["filter"], options["database"])
-        how = {name: options[name] for name in ("fields", "depth")}
+        how = {name: options[name] for name in ("fields", "depth")} | ({"floor": None} if no_floor else {})
         self.quiet = verbosity == 0
         try:
             evaluator = Evaluator(rows, read_queries(queries), read_qrels(qrels), item_field)
-            evaluation = self.measure(evaluator, how | ({"floor": None} if no_floor else {}))
+            evaluation = self.measure(evaluator, how)
             figures: dict[str, float | int] = {**evaluation.figures, "queries": evaluation.queries}
             if not no_floor:
                 bare = self.measure(evaluator, how | {"floor": None})
