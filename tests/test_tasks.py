@@ -1,11 +1,13 @@
 import socket
 import time
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from mmsearch_django import tasks
-from mmsearch_django.conf import BEAT_SCHEDULE
+from mmsearch_django.conf import BEAT_SCHEDULE, conf
 from mmsearch_django.embedders.dummy import DummyEmbedder
 from mmsearch_django.exceptions import EmbedderUnavailable
 from mmsearch_django.indexing import claims, running
@@ -195,7 +197,8 @@ class TestTasks:
         tasks.sweep()
         sent.clear()
         first = State.objects.order_by("pk").first()
-        State.objects.exclude(pk=first.pk).update(lease_until="2999-01-01T00:00Z")
+        held = Now() + timedelta(seconds=conf.LEASE_SECONDS)
+        State.objects.exclude(pk=first.pk).update(lease_until=held)
         tasks.sweep()
         assert len(sent) == 1
 

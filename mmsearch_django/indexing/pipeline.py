@@ -15,7 +15,7 @@ from mmsearch_django.embedders.base import Vectors
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
 from mmsearch_django.indexing import claims, log, writing
 from mmsearch_django.indexing.claims import Claim
-from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, ready
+from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, raise_interruption, ready
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
 
@@ -43,10 +43,11 @@ def work(target: Target, *, size: int | None = None, until: float | None = None)
     pace = Pace(target, size)
     with UnderWay(target) as under_way:
         for batch in _batches(target, pace, until):
-            if batch[0].attempts > 1:  # If it kills again, no neighbour is blamed.
+            suspect = batch[0].attempts > 1
+            if suspect:  # If it kills again, no neighbour is blamed: none is under way, nor claimed before it ended.
                 yield from under_way.finish()
             under_way.start(batch)
-            for counts in under_way.finish(leave=1):
+            for counts in under_way.finish(leave=0 if suspect else 1):
                 pace.finished()
                 yield counts
         yield from under_way.finish()
@@ -149,7 +150,10 @@ class UnderWay:
 
     def _release(self, batch: Sequence[Claim], error: BaseException | None) -> None:
         """An embedder that names a time after which it can be asked again is not asked before."""
+        connection = connections[self.target.using]
         with suppress(DatabaseError):
+            if not (connection.in_atomic_block or connection.is_usable()):
+                connection.close()  # The server was restarted, or a query was interrupted: another one serves.
             claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
 
 
@@ -178,6 +182,7 @@ def _load(target: Target, batch: Sequence[Claim]) -> list[tuple[Claim, Any, byte
     except STOPS:
         raise
     except Exception as error:  # A column that cannot be turned into Python.
+        raise_interruption(error)
         if len(batch) > 1:
             return [loaded for claim in batch for loaded in _load(target, [claim])]
         values = target.rows_of([batch[0].key]).values_list("mm_key", "mm_fingerprint")
@@ -196,6 +201,7 @@ def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome
     except STOPS:
         raise
     except Exception as error:  # Also a bug in reading one file.
+        raise_interruption(error)
         return ended_by(error, claim, fingerprint)
 
 
@@ -241,6 +247,7 @@ def _embed_batch(embed: Embed, reads: Sequence[Read]) -> list[Outcome]:
     except STOPS:
         raise
     except Exception as error:
+        raise_interruption(error)
         if len(reads) == 1:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
         # Halves of halves: one that cannot be embedded costs a server few more requests.

@@ -9,7 +9,9 @@ from typing import Any
 from django.db import connections, models
 from django.db.models.functions import Cast
 
+from mmsearch_django.conf import conf
 from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing.claims import CLAIMABLE, LEASED
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
 from mmsearch_django.models import Mark, Space, State
 
@@ -63,6 +65,7 @@ def status(target: Target) -> Status:
         parameters: dict[str, Any] = {
             "space": target.space,
             "window": WINDOW_SECONDS,
+            "lease": conf.LEASE_SECONDS,
             "ages": [a for a in AGES.values() if a],
         }
         cursor.execute(COUNTS.format(objects=target.object_table, key=target.key_column), parameters)
@@ -95,7 +98,7 @@ def status(target: Target) -> Status:
 def claimable(target: Target) -> bool:
     """Whether a worker would find something to do now. Cheap."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(CLAIMABLE, {"space": target.space})
+        cursor.execute(ANY_CLAIMABLE, {"space": target.space, "lease": conf.LEASE_SECONDS})
         return bool(cursor.fetchone()[0])
 
 
@@ -109,14 +112,14 @@ def unfinished(target: Target) -> int:
 def leased(target: Target) -> bool:
     """Whether a worker, perhaps a dead one, holds claims."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(LEASED, {"space": target.space})
+        cursor.execute(ANY_LEASED, {"space": target.space, "lease": conf.LEASE_SECONDS})
         return bool(cursor.fetchone()[0])
 
 
-def workers(target: Target, seconds: int, lease: int) -> int:
+def workers(target: Target, seconds: int) -> int:
     """How many workers claimed something in the last seconds: each claim of a batch has a time of its own."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(WORKERS, {"space": target.space, "left": lease - seconds})
+        cursor.execute(WORKERS, {"space": target.space, "lease": conf.LEASE_SECONDS, "seconds": seconds})
         return int(cursor.fetchone()[0])
 
 
@@ -128,7 +131,7 @@ SELECT CASE WHEN s.id IS NULL OR m.object_id IS NOT NULL OR e.marked_at IS NOT N
             ELSE s.status END AS kind,
        s.error_class,
        width_bucket(extract(epoch FROM now() - COALESCE(m.marked_at, e.marked_at, s.changed_at)), %(ages)s) AS age,
-       count(*) FILTER (WHERE s.status = 'pending' AND s.lease_until > now()),
+       count(*) FILTER (WHERE s.status = 'pending' AND {LEASED}),
        count(*),
        count(*) FILTER (WHERE s.finished_at > now() - %(window)s * interval '1 second'),
        extract(epoch FROM now() - min(s.finished_at)
@@ -140,10 +143,8 @@ LEFT JOIN marked AS m ON m.object_id = o.{{key}}::text
 GROUP BY 1, 2, 3
 """
 
-CLAIMABLE = f"""
-SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s) OR EXISTS (
-    SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending'
-      AND (lease_until IS NULL OR lease_until < now()) AND (not_before IS NULL OR not_before <= now()))
+ANY_CLAIMABLE = f"""
+SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s) OR EXISTS (SELECT FROM {STATES} AS s WHERE {CLAIMABLE})
 """
 
 UNFINISHED = f"""
@@ -151,13 +152,14 @@ SELECT (SELECT count(*) FROM {STATES} WHERE space_id = %(space)s AND status = 'p
      + (SELECT count(*) FROM {MARKS} WHERE space_id = %(space)s)
 """
 
-LEASED = f"""
-SELECT EXISTS (SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending' AND lease_until >= now())
+ANY_LEASED = f"""
+SELECT EXISTS (SELECT FROM {STATES} AS s WHERE space_id = %(space)s AND status = 'pending' AND {LEASED})
 """
 
 WORKERS = f"""
-SELECT count(DISTINCT lease_until) FROM {STATES}
-WHERE space_id = %(space)s AND status = 'pending' AND lease_until > now() + %(left)s * interval '1 second'
+SELECT count(DISTINCT lease_until) FROM {STATES} AS s
+WHERE space_id = %(space)s AND status = 'pending' AND {LEASED}
+  AND lease_until > now() + (%(lease)s - %(seconds)s) * interval '1 second'
 """
 
 
