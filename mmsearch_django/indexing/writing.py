@@ -83,8 +83,15 @@ def standing(target: Target, keys: Collection[str]) -> dict[str, bytes]:
 
 def twins(target: Target, digests: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
     """Vectors that any object has of these contents, float32 of shape (dimensions,), by digest."""
-    found: Any = _comparable(target).filter(digest__in=digests) if digests else target.vectors.none()
-    rows = found.values_list("digest", "vector")
+    if not digests:
+        return {}
+    embedder = target.field.embedder
+    with connections[target.using].cursor() as cursor:
+        cursor.execute(
+            TWINS.format(table=target.vector_table), [list(digests), embedder.signature.short, embedder.preprocessing]
+        )
+        keys = [row[0] for row in cursor.fetchall()]
+    rows: Any = _comparable(target).filter(pk__in=keys).values_list("digest", "vector") if keys else []
     return {bytes(digest): np.asarray(vector, dtype=np.float32) for digest, vector in rows}
 
 
@@ -166,6 +173,14 @@ WHERE s.status = 'pending'
   AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id = s.object_id)
   AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id IS NULL)
 FOR UPDATE OF s SKIP LOCKED
+"""
+
+# OFFSET 0 keeps the lookups apart, each by the index. As one join or one list, a table that grows faster than its
+# statistics would be read as a whole for each batch.
+TWINS = """
+SELECT DISTINCT ON (asked.digest) v.object_id FROM unnest(%s::bytea[]) AS asked(digest) CROSS JOIN LATERAL (
+    SELECT object_id FROM {table} WHERE digest = asked.digest AND signature = %s AND preprocessing = %s OFFSET 0
+) AS v
 """
 
 UPSERT = """
