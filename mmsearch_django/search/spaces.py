@@ -45,7 +45,7 @@ def serving(model: type[models.Model], known: Recorded | None) -> dict[str, tupl
     own: it could not embed a query for it, and goes on with the field that it knows, whose vectors are kept up to date.
     """
     fields = embedding_fields(model)
-    found = {name: (field,) for name, field in fields.items()}
+    found: dict[str, tuple[EmbeddingField, ...]] = {name: (field,) for name, field in fields.items()}
     for name, field in fields.items():
         replaced = field.replaces and fields.get(field.replaces)
         if replaced and (known is None or name in known.serving):

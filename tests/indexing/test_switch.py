@@ -5,6 +5,8 @@ from threading import Event
 import numpy as np
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mmsearch_django.embedders.dummy import DummyEmbedder, DummyEngine
 from mmsearch_django.embedders.registry import embedders
@@ -109,6 +111,14 @@ class TestAfter:
         found = Product.objects.similar_to(products["one boat"], floor=None)
         others = [name for name in NAMES if name != "one boat"]
         assert names(found) == truth("next", "one boat", others)
+
+    def test_nothing_reads_the_table_of_what_it_replaced(self, products):
+        """So that it can be dropped while processes that still declare it go on."""
+        with CaptureQueriesContext(connection) as queries:
+            assert names(Product.objects.search(ASK, like=products["one boat"], avoid=products["a red car"]))
+        read = "".join(query["sql"] for query in queries)
+        assert '"tests_product_words2"' in read
+        assert '"tests_product_words"' not in read
 
     def test_what_the_old_one_alone_has_is_not_found(self, products):
         new().vectors.filter(pk=products["one boat"].pk).delete()
