@@ -69,12 +69,12 @@ def raise_interruption(error: BaseException) -> None:
     It strikes wherever the code happens to be, and storages and libraries wrap it in errors of their own: no asset is
     to blame for it.
     """
-    seen: list[BaseException | None] = [None]
+    seen: list[BaseException] = []
     cause: BaseException | None = error
-    while cause not in seen:
-        seen.append(cause)
+    while cause is not None and cause not in seen:
         if any(kind.__name__ == INTERRUPTION for kind in type(cause).__mro__):
             raise cause
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
 
 
