@@ -41,7 +41,9 @@ def write(site, *titles):
     """By raw SQL: only the sweep, which beat sends by the broker, can find it."""
     with psycopg.connect(site.postgres.url) as connection:
         connection.execute("TRUNCATE tests_asset CASCADE")
-        connection.execute("INSERT INTO tests_asset (title, file) SELECT t, '1.png' FROM unnest(%s::text[]) AS t", [[*titles]])
+        connection.execute(
+            "INSERT INTO tests_asset (title, file) SELECT t, '1.png' FROM unnest(%s::text[]) AS t", [[*titles]]
+        )
 
 
 def embedded(site, count):

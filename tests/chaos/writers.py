@@ -20,7 +20,8 @@ from tests.chaos import worker  # noqa: F401 - to send messages by
 
 django.setup()
 
-from tests.chaos.contents import a_file, a_text  # noqa: E402
+from tests.chaos.contents import BAD, a_file, a_text  # noqa: E402
+from tests.chaos.deadly import DEADLY_WORD  # noqa: E402
 from tests.models import Asset, Note, Photo, Story, Tag, Team  # noqa: E402
 
 
@@ -32,17 +33,31 @@ class Writer:
         self.counts, self.retries = Counter(), Counter()
         self.routes = [name for name in dir(self) if name.startswith("by_")]
 
+    def the_bad(self):
+        """One of each kind, with keys that no other route touches."""
+        worst = [("", DEADLY_WORD), *((name, "") for name in BAD)]
+        for key, (file, title) in enumerate(worst, self.keys + 1):
+            Asset.objects.get_or_create(pk=key, defaults={"file": file, "title": title})
+
     def run(self, until):
+        self.trying(self.the_bad)
         while time.monotonic() < until:
-            route = self.random.choice(self.routes)
-            try:
-                getattr(self, route)()
-                self.counts[route] += 1
-            except (DatabaseError, psycopg.Error) as error:
-                self.retries[type(error).__name__] += 1
-                connection.close()
-            time.sleep(self.random.random() * 0.05)
+            self.trying(getattr(self, self.random.choice(self.routes)))
+        while not self.trying(self.the_bad):  # After a TRUNCATE.
+            pass
         connections.close_all()
+
+    def trying(self, route):
+        """Whether it was written."""
+        time.sleep(self.random.random() * 0.05)
+        try:
+            route()
+        except (DatabaseError, psycopg.Error) as error:
+            self.retries[type(error).__name__] += 1
+            connection.close()
+            return False
+        self.counts[route.__name__] += 1
+        return True
 
     def key(self):
         return self.random.randint(1, self.keys)
