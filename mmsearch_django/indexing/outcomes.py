@@ -72,9 +72,9 @@ def raise_interruption(error: BaseException) -> None:
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:
-        seen.append(cause)
         if any(kind.__name__ == INTERRUPTION for kind in type(cause).__mro__):
             raise cause
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
 
 

@@ -12,7 +12,13 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
-from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
+from mmsearch_django.exceptions import (
+    ConfigurationError,
+    EmbedderUnavailable,
+    SelfTestFailed,
+    StorageUnavailable,
+    WorkerDied,
+)
 from mmsearch_django.indexing import claims, log, writing
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, raise_interruption, ready
@@ -201,7 +207,8 @@ def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome
     except STOPS:
         raise
     except Exception as error:  # Also a bug in reading one file.
-        raise_interruption(error)
+        if not isinstance(error, StorageUnavailable):  # What the storage did not give is tried again after others.
+            raise_interruption(error)
         return ended_by(error, claim, fingerprint)
 
 

@@ -7,7 +7,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 
-from mmsearch_django.exceptions import StorageUnavailable
+from mmsearch_django.exceptions import CorruptFile
 from mmsearch_django.indexing import running, writing
 from mmsearch_django.indexing.outcomes import raise_interruption
 from mmsearch_django.indexing.targets import Target
@@ -34,13 +34,13 @@ def a_source(monkeypatch, words, strike):
     meanwhile(monkeypatch, words, lambda text: text == "b" and (strike(), time.sleep(5)))
 
 
-def a_storage_that_wraps_it(monkeypatch, words, strike):
+def a_library_that_wraps_it(monkeypatch, words, strike):
     def read(text):
         try:
             strike()
             time.sleep(5)
         except Exception as error:
-            raise StorageUnavailable("odd") from error
+            raise CorruptFile("odd") from error
 
     meanwhile(monkeypatch, words, read)
 
@@ -89,7 +89,7 @@ def a_query(monkeypatch, words, strike):
     "during",
     [
         a_source,
-        a_storage_that_wraps_it,
+        a_library_that_wraps_it,
         a_library_that_forgets_its_cause,
         waiting_for_the_embedder,
         loading_rows,
