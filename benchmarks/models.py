@@ -2,7 +2,7 @@ from django.db import models
 
 from mmsearch_django.fields import EmbeddingField
 from mmsearch_django.queryset import SearchManager
-from mmsearch_django.sources import TextSource
+from mmsearch_django.sources import ImageSource, TextSource
 
 
 class Item(models.Model):
@@ -22,3 +22,17 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Picture(models.Model):
+    file = models.FileField()
+
+    look = EmbeddingField(ImageSource("file"), embedder="pictures")
+
+    objects = SearchManager()
+
+    class Meta:
+        app_label = "benchmarks"
+
+    def __str__(self) -> str:
+        return str(self.file)

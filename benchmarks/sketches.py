@@ -79,10 +79,15 @@ def cropped(canvas: Image.Image) -> Image.Image:
 # Measuring
 
 
-def library() -> list[Image.Image]:
-    """The demo pictures in the order of their numbers, which begin with 1."""
+def names() -> list[str]:
+    """The demo pictures' files in the order of their numbers, which begin with 1."""
     with (DEMO / "metadata.csv").open() as file:
-        return [decode((DEMO / row["file"]).read_bytes()) for row in csv.DictReader(file)]
+        return [row["file"] for row in csv.DictReader(file)]
+
+
+def library() -> list[Image.Image]:
+    """The demo pictures in that order."""
+    return [decode((DEMO / name).read_bytes()) for name in names()]
 
 
 def qrels() -> Qrels:

@@ -4,23 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
 STOP_SECONDS = 10
-POLL_SECONDS = 0.5
+LOOK_SECONDS = 1
 TAIL_BYTES = 3000
-QUICK_DEATHS = 3
-QUICK_SECONDS = 20
-"""A worker that ends so soon did not get to work; after some such ends in a row it is not started again."""
 
 
 class Worker:
-    """``with Worker(log) as worker:`` starts it, with beat inside, starts it again if it ends, and stops it at the end.
+    """``with Worker(log) as worker:`` starts it, with beat inside, and stops it at the end.
 
     It has a session of its own, so that Ctrl-C reaches it through us alone; and it ends when its input does, so that it
     does not outlive us even if we are killed.
@@ -28,19 +25,14 @@ class Worker:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.stopped = Event()
-        self.watcher = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
         self.process = self._start()
-        self.watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stopped.set()
-        self.watcher.join()
         self.process.terminate()
         try:
             with suppress(subprocess.TimeoutExpired):
@@ -49,15 +41,32 @@ class Worker:
             self._end_what_is_left()
             self.process.wait()
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While it lasts, a worker that ends, whatever ends it, is started again, as a site's supervisor would."""
+        over = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(over,), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
+
     def check(self) -> None:
-        """Raises RuntimeError with the end of its log if it is not running and will not be started again."""
-        if not self.watcher.is_alive():
+        """Raises RuntimeError with the end of its log if it is not running."""
+        if self.process.poll() is not None:
             tail = self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace")
             raise RuntimeError(f"The worker ended with {self.process.returncode}; {self.log} ends so:\n{tail}")
 
+    def _keep(self, over: threading.Event) -> None:
+        while not over.wait(LOOK_SECONDS):
+            if self.process.poll() is not None:
+                self._end_what_is_left()
+                self.process = self._start()
+
     def _start(self) -> "subprocess.Popen[bytes]":
         arguments = ("worker", "-B", "--pool", "solo", "--loglevel", "info", "--without-gossip", "--without-mingle")
-        self.since = time.monotonic()
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", "example_project", *arguments],
@@ -67,18 +76,6 @@ class Worker:
                 stderr=log,
                 start_new_session=True,
             )
-
-    def _watch(self) -> None:
-        """In a thread: whoever waits for requests or for the worker cannot look after it."""
-        quick = 0
-        while not self.stopped.wait(POLL_SECONDS):
-            if self.process.poll() is None:
-                continue
-            quick = quick + 1 if time.monotonic() - self.since < QUICK_SECONDS else 0
-            if quick == QUICK_DEATHS:
-                return
-            self._end_what_is_left()
-            self.process = self._start()
 
     def _end_what_is_left(self) -> None:
         """Of its process group: a worker that was killed leaves its beat behind."""

@@ -53,15 +53,20 @@ class Noun:
     gloss: str
 
 
+@dataclass(frozen=True)
+class Texts:
+    """One entry a class, in the classifier's order."""
+
+    names: list[str]
+    descriptions: list[str]
+    glosses: list[str]
+    kinds: list[list[str]]
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        nouns = read_nouns(fetch_wordnet(Path(folder)))
-        offsets = fetch_offsets(Path(folder))
-    names, descriptions = names_and_descriptions([nouns[offset].gloss for offset in offsets])
-    glosses = [f"{name}: {nouns[offset].gloss}" for name, offset in zip(names, offsets, strict=True)]
-    language = Language(threads=2)
-    kinds = mean_of_each(language, [kinds_of(nouns, offset) for offset in offsets])
-    parts = [language(names), language(descriptions), language(glosses), kinds]
+    texts, language = texts_of_classes(), Language(threads=2)
+    kinds = mean_of_each(language, texts.kinds)
+    parts = [language(texts.names), language(texts.descriptions), language(texts.glosses), kinds]
     classes = unit(sum(unit(part - part.mean(axis=0)) for part in parts))
     text_mean = np.mean([part.mean(axis=0) for part in parts], axis=0)
     write(classes, text_mean)
@@ -74,6 +79,15 @@ def write(classes: np.ndarray, text_mean: np.ndarray) -> None:
 
 
 # Where the texts come from
+
+
+def texts_of_classes() -> Texts:
+    with tempfile.TemporaryDirectory() as folder:
+        nouns = read_nouns(fetch_wordnet(Path(folder)))
+        offsets = fetch_offsets(Path(folder))
+    names, descriptions = names_and_descriptions([nouns[offset].gloss for offset in offsets])
+    glosses = [f"{name}: {nouns[offset].gloss}" for name, offset in zip(names, offsets, strict=True)]
+    return Texts(names, descriptions, glosses, [kinds_of(nouns, offset) for offset in offsets])
 
 
 def names_and_descriptions(glosses: list[str]) -> tuple[list[str], list[str]]:

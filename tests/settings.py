@@ -69,5 +69,10 @@ MMSEARCH = {
     "WORKERS": int(os.environ.get("TEST_WORKERS", 2)),
     "EMBEDDERS": {
         "default": {"BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder", "OPTIONS": {"dimensions": 32}},
+        "next": {
+            "BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder",
+            "MODEL": "next",
+            "OPTIONS": {"dimensions": 48},
+        },
     },
 }

@@ -20,6 +20,8 @@ from mmsearch_django.triggers.locks import brief_locks, is_contention
 DRAIN = 5000
 """Marks taken in one transaction."""
 GENERATION = f"nextval(pg_get_serial_sequence('{STATES}', 'id'))"
+LONGEST_PAUSE = 2 * 3600
+"""Seconds: nothing waits longer before it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def forget(target: Target, keys: Collection[str]) -> None:
 def claim(target: Target, size: int, lanes: Lanes = BOTH) -> list[Claim]:
     """Take pending objects, what people wrote before what was loaded in bulk, from lanes that nothing holds back.
 
-    One whose worker died is taken alone, so that if it kills again, no neighbour is blamed.
+    One whose worker died is taken alone, so that if it kills again, no neighbour is blamed; what died less often goes
+    first, so that whoever was merely beside it, or met somebody who kills workers at random, gets through.
     """
     rows = held(target)
     if any(lane.per_minute is not None for lane in rows.values()):
@@ -112,7 +115,7 @@ def release(target: Target, claims: Iterable[Claim], *, delay: float | None = No
         cursor.execute(
             RELEASE,
             [
-                delay,
+                None if delay is None else min(delay, LONGEST_PAUSE),
                 [claim.state for claim in claims],
                 [claim.generation for claim in claims],
                 [claim.lease_until for claim in claims],
@@ -191,14 +194,17 @@ SELECT (SELECT count(*) FROM taken), (SELECT bool_or(object_id IS NULL) FROM tak
        ARRAY(SELECT object_id FROM changed)
 """
 
+# A time further ahead than any that is ever set was written before the clock was set back, and holds nobody up.
+LEASED = "(s.lease_until BETWEEN now() AND now() + 2 * %(lease)s * interval '1 second')"
+PAUSED = f"(s.not_before > now() AND s.not_before <= now() + {LONGEST_PAUSE} * interval '1 second')"
+CLAIMABLE = f"s.space_id = %(space)s AND s.status = 'pending' AND {LEASED} IS NOT TRUE AND {PAUSED} IS NOT TRUE"
+
 CLAIM = f"""
 WITH picked AS MATERIALIZED (
-    SELECT id, attempts, live, changed_at FROM {STATES}
-    WHERE space_id = %(space)s AND status = 'pending' AND {{lanes}}
-      AND (lease_until IS NULL OR lease_until < now()) AND (not_before IS NULL OR not_before <= now())
+    SELECT id, attempts, live, changed_at FROM {STATES} AS s WHERE {CLAIMABLE} AND {{lanes}}
     ORDER BY live DESC, changed_at LIMIT %(size)s FOR UPDATE SKIP LOCKED
 ), suspect AS (
-    SELECT id FROM picked WHERE attempts > 0 ORDER BY live DESC, changed_at LIMIT 1
+    SELECT id FROM picked WHERE attempts > 0 ORDER BY attempts, live DESC, changed_at LIMIT 1
 )
 UPDATE {STATES} SET attempts = attempts + 1, lease_until = now() + %(lease)s * interval '1 second'
 WHERE id = ANY(ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM picked WHERE NOT EXISTS (SELECT FROM suspect)))

@@ -64,9 +64,12 @@ def spend(lane: Lane, count: int, now: datetime) -> None:
 
 
 def _spent_until(lane: Lane, now: datetime) -> datetime:
-    """A bucket of tokens as a time: it has what the rate gives from then to now, and at most what it holds."""
+    """A bucket of tokens as a time: it has what the rate gives from then to now, and at most what it holds.
+
+    A time that is still to come was written before the clock was set back, and holds nobody up.
+    """
     full = now - timedelta(seconds=max(SAVED_SECONDS, 60 / (lane.per_minute or 1)))
-    return full if lane.spent_until is None else max(lane.spent_until, full)
+    return full if lane.spent_until is None else min(max(lane.spent_until, full), now)
 
 
 def change(target: Target, names: Iterable[str], **values: Any) -> None:

@@ -5,18 +5,24 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
-from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
-from mmsearch_django.indexing import claims, events, status, writing
+from mmsearch_django.exceptions import (
+    ConfigurationError,
+    EmbedderUnavailable,
+    SelfTestFailed,
+    StorageUnavailable,
+    WorkerDied,
+)
+from mmsearch_django.indexing import claims, log, status, writing
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.lanes import BOTH, Lanes
-from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, ready
+from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, raise_interruption, ready
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
 
@@ -44,16 +50,16 @@ def work(
     writing.check_signature(target)
     writing.check_dimensions(target)
     pace = Pace(target, size)
-    with events.Work(target) as log, UnderWay(target) as under_way:
+    with UnderWay(target) as under_way:
         for batch in _batches(target, pace, over, lanes):
-            log.begin()
-            if batch[0].attempts > 1:  # If it kills again, no neighbour is blamed.
-                yield from map(log.batch, under_way.finish())
+            suspect = batch[0].attempts > 1
+            if suspect:  # If it kills again, no neighbour is blamed: none is under way, nor claimed before it ended.
+                yield from under_way.finish()
             under_way.start(batch)
-            for counts in under_way.finish(leave=1):
+            for counts in under_way.finish(leave=0 if suspect else 1):
                 pace.finished()
-                yield log.batch(counts)
-        yield from map(log.batch, under_way.finish())
+                yield counts
+        yield from under_way.finish()
 
 
 class Pace:
@@ -140,6 +146,7 @@ class UnderWay:
                 time.sleep(LOCK_PAUSE)
                 counts = Counter()
             self.batches.popleft()
+            log.batch(self.target, counts, outcomes, time.monotonic() - batch.since)
             self._renew()
             yield counts
 
@@ -152,7 +159,10 @@ class UnderWay:
 
     def _release(self, batch: Sequence[Claim], error: BaseException | None) -> None:
         """An embedder that names a time after which it can be asked again is not asked before."""
+        connection = connections[self.target.using]
         with suppress(DatabaseError):
+            if not (connection.in_atomic_block or connection.is_usable()):
+                connection.close()  # The server was restarted, or a query was interrupted: another one serves.
             claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
 
 
@@ -181,6 +191,7 @@ def _load(target: Target, batch: Sequence[Claim]) -> list[tuple[Claim, Any, byte
     except STOPS:
         raise
     except Exception as error:  # A column that cannot be turned into Python.
+        raise_interruption(error)
         if len(batch) > 1:
             return [loaded for claim in batch for loaded in _load(target, [claim])]
         values = target.rows_of([batch[0].key]).values_list("mm_key", "mm_fingerprint")
@@ -199,14 +210,19 @@ def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome
     except STOPS:
         raise
     except Exception as error:  # Also a bug in reading one file.
+        if not isinstance(error, StorageUnavailable):  # What the storage did not give is tried again after others.
+            raise_interruption(error)
         return ended_by(error, claim, fingerprint)
 
 
 def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[Read]]:
-    """What has a vector that was made from the same content, and what has not."""
-    standing = writing.standing_digests(target, [read.claim.key for read in reads])
+    """What has a vector that was made from the same content, its own or another object's, and what has not."""
+    standing = writing.standing(target, [read.claim.key for read in reads])
     same = [ready(read, None) for read in reads if standing.get(read.claim.key) == read.content.digest]
-    return same, [read for read in reads if standing.get(read.claim.key) != read.content.digest]
+    others = [read for read in reads if standing.get(read.claim.key) != read.content.digest]
+    twins = writing.twins(target, {read.content.digest for read in others})
+    same += [ready(read, twins[read.content.digest]) for read in others if read.content.digest in twins]
+    return same, [read for read in others if read.content.digest not in twins]
 
 
 def _embedding_by(target: Target) -> Embed:
@@ -216,12 +232,23 @@ def _embedding_by(target: Target) -> Embed:
 
 
 def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
-    """Runs in a thread of its own."""
+    """Each content once. Runs in a thread of its own."""
+    first = {read.content.digest: read for read in reversed(reads)}
+    unique = list(first.values())
+    parts = (unique[start : start + conf.BATCH_SIZE] for start in range(0, len(unique), conf.BATCH_SIZE))
     try:
-        parts = (reads[start : start + conf.BATCH_SIZE] for start in range(0, len(reads), conf.BATCH_SIZE))
-        return ended + [outcome for part in parts for outcome in _embed_batch(embed, part)]
+        outcomes = [outcome for part in parts for outcome in _embed_batch(embed, part)]
     finally:
         connections.close_all()  # What a site's own embedder may have opened in this thread.
+    ends = {outcome.claim: outcome for outcome in outcomes}
+    copies = ((read, first[read.content.digest]) for read in reads)
+    again = [_as(ends[one.claim], read) for read, one in copies if one is not read]
+    return ended + outcomes + again
+
+
+def _as(end: Outcome, read: Read) -> Outcome:
+    """The end of one, for another of the same content."""
+    return replace(end, claim=read.claim, fingerprint=read.fingerprint)
 
 
 def _embed_batch(embed: Embed, reads: Sequence[Read]) -> list[Outcome]:
@@ -230,6 +257,7 @@ def _embed_batch(embed: Embed, reads: Sequence[Read]) -> list[Outcome]:
     except STOPS:
         raise
     except Exception as error:
+        raise_interruption(error)
         if len(reads) == 1:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
         # Halves of halves: one that cannot be embedded costs a server few more requests.

@@ -4,7 +4,6 @@ Triggers miss what happens while they are disabled or missing, with session_repl
 replication, and in direct writes to a partition.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.utils import timezone
 
-from mmsearch_django.indexing import claims, events
+from mmsearch_django.indexing import claims
 from mmsearch_django.indexing.targets import STATES, Target
 from mmsearch_django.models import Space
 
@@ -58,8 +57,6 @@ def step(target: Target, cursor: str, size: int) -> tuple[int, str]:
     phase = phase if phase in PHASES else names[0]
     found = PHASES[phase](target, after, size)
     claims.mark(target, found.stale)
-    if found.stale:
-        events.log(logging.INFO, "sweep_found", target, phase=phase, stale=len(found.stale))
     if found.end is not None:
         return len(found.stale), f"{phase} {found.end}"
     following = names[names.index(phase) + 1 :]
@@ -124,5 +121,5 @@ WITH slice(pk) AS MATERIALIZED ({{rows}})
 SELECT ARRAY(
     SELECT pk::text FROM slice
     WHERE NOT EXISTS (SELECT FROM {STATES} AS s WHERE s.space_id = %s AND s.object_id = slice.pk::text)
-), (SELECT count(*) FROM slice), (SELECT pk::text FROM slice ORDER BY pk DESC LIMIT 1)
+), (SELECT count(*) FROM slice), (SELECT pk::text FROM slice ORDER BY slice.pk DESC LIMIT 1)
 """

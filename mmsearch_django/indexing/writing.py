@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import psycopg
 from django.db import connections, transaction
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
 from mmsearch_django.exceptions import ConfigurationError
-from mmsearch_django.indexing import claims, events
+from mmsearch_django.indexing import claims
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.outcomes import Outcome
 from mmsearch_django.indexing.targets import MARKS, STATES, Target, migrated_dimensions
@@ -73,14 +74,30 @@ def check_dimensions(target: Target) -> None:
         )
 
 
-def standing_digests(target: Target, keys: Collection[str]) -> dict[str, bytes]:
-    """Content digests of vectors that this embedder would make again."""
-    embedder = target.field.embedder
-    vectors = target.vectors.filter(
-        pk__in=target.parse(keys), signature=embedder.signature.short, preprocessing=embedder.preprocessing
-    )
+def standing(target: Target, keys: Collection[str]) -> dict[str, bytes]:
+    """Content digests of these objects' vectors, where this embedder would make the same again."""
+    vectors = _comparable(target).filter(pk__in=target.parse(keys))
     digests = {key: bytes(digest) for key, digest in vectors.values_list("pk", "digest") if digest is not None}
     return {key: digests[parsed] for key in keys if (parsed := target.parse_one(key)) in digests}
+
+
+def twins(target: Target, digests: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
+    """Vectors that any object has of these contents, float32 of shape (dimensions,), by digest."""
+    if not digests:
+        return {}
+    embedder = target.field.embedder
+    with connections[target.using].cursor() as cursor:
+        cursor.execute(
+            TWINS.format(table=target.vector_table), [list(digests), embedder.signature.short, embedder.preprocessing]
+        )
+        keys = [row[0] for row in cursor.fetchall()]
+    rows: Any = _comparable(target).filter(pk__in=keys).values_list("digest", "vector") if keys else []
+    return {bytes(digest): np.asarray(vector, dtype=np.float32) for digest, vector in rows}
+
+
+def _comparable(target: Target) -> "QuerySet[Any]":
+    embedder = target.field.embedder
+    return target.vectors.filter(signature=embedder.signature.short, preprocessing=embedder.preprocessing)
 
 
 def _lock(target: Target, batch: Sequence[Claim]) -> set[int]:
@@ -140,9 +157,6 @@ def _write_states(target: Target, outcomes: Sequence[Outcome]) -> None:
 
 
 def _announce(target: Target, outcomes: Sequence[Outcome]) -> None:
-    for outcome in outcomes:
-        if outcome.status == State.Status.FAILED:
-            events.failed(target, outcome.claim.key, outcome.error_class, outcome.message)
     keys = target.parse(outcome.claim.key for outcome in outcomes if outcome.vector is not None)
     if keys:
         embedding_ready.send_robust(
@@ -159,6 +173,14 @@ WHERE s.status = 'pending'
   AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id = s.object_id)
   AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id IS NULL)
 FOR UPDATE OF s SKIP LOCKED
+"""
+
+# OFFSET 0 keeps the lookups apart, each by the index. As one join or one list, a table that grows faster than its
+# statistics would be read as a whole for each batch.
+TWINS = """
+SELECT DISTINCT ON (asked.digest) v.object_id FROM unnest(%s::bytea[]) AS asked(digest) CROSS JOIN LATERAL (
+    SELECT object_id FROM {table} WHERE digest = asked.digest AND signature = %s AND preprocessing = %s OFFSET 0
+) AS v
 """
 
 UPSERT = """

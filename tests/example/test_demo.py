@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.indexing.processes import wait_for
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -149,33 +151,18 @@ def test_it_serves_and_however_it_ends_nothing_is_left(data, number):
         time.sleep(0.2)
 
 
-UPLOAD = """
-from django.core.files.base import File
-from example_project.library.models import Asset
-asset = Asset.objects.first()
-with asset.file.open() as file:
-    print(Asset.objects.create(title="after the worker was killed", file=File(file, name="late.webp")).pk)
-"""
-SEARCHABLE = "from example_project.library.models import Asset; print(Asset.objects.get(pk={}).words is not None)"
-FORGET = "from example_project.library.models import Asset; Asset.objects.filter(pk={}).delete()"
-
-
 def test_a_worker_that_is_killed_is_started_again(data):
-    with served(data) as process:
-        address(process)
-        [worker] = [child for child in psutil.Process(process.pid).children() if "worker" in child.cmdline()]
-        worker.kill()
-        key = shell(data, UPLOAD)
-        end = time.monotonic() + 60
-        while shell(data, SEARCHABLE.format(key)) != "True":
-            assert time.monotonic() < end
-        shell(data, FORGET.format(key))
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+    log = data / "logs/worker.log"
 
+    def worker(demo):
+        return next((one for one in psutil.Process(demo.pid).children() if _mentions(one, "celery")), None)
 
-def shell(data, code):
-    return manage(data, "shell", "-v", "0", "-c", code).stdout.strip()
+    with served(data) as demo:
+        address(demo)
+        killed, started = worker(demo), log.read_text().count("ready.")
+        killed.kill()
+        wait_for(lambda: (found := worker(demo)) and found.pid != killed.pid, seconds=30)
+        wait_for(lambda: log.read_text().count("ready.") > started, seconds=30)
 
 
 def test_two_copies_serve_side_by_side(data, tmp_path):

@@ -33,7 +33,8 @@ def other_connection(transactional_db):
 def switch(settings, dimensions=32, model="other"):
     """Configure another embedder."""
     config = {"BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder", "MODEL": model}
-    settings.MMSEARCH = {"EMBEDDERS": {"default": {**config, "OPTIONS": {"dimensions": dimensions}}}}
+    default = {**config, "OPTIONS": {"dimensions": dimensions}}
+    settings.MMSEARCH = {"EMBEDDERS": {**settings.MMSEARCH["EMBEDDERS"], "default": default}}
 
 
 def embed_all(target, **options):

@@ -1,4 +1,5 @@
 import threading
+from hashlib import sha256
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -69,6 +70,49 @@ class TestReady:
         engine(monkeypatch, lambda texts: pytest.fail("embedded again"))
         assert embed_all(words) == {"ready": 1}
         assert state_of(words, asset).fingerprint != before
+
+    def test_a_content_that_another_has_is_not_embedded_again(self, words, monkeypatch):
+        make("red")
+        embed_all(words)
+        twin, other = make("red", "blue")
+        embedded = []
+        engine(monkeypatch, embedded.extend)
+        assert embed_all(words) == {"ready": 2}
+        assert embedded == ["blue"]
+        assert_has_vector_of(twin, "red")
+        assert_has_vector_of(other, "blue")
+        assert bytes(Asset.objects.get(pk=twin.pk).words.digest) == sha256(b"red").digest()
+
+    def test_twins_in_one_batch_are_embedded_once(self, words, monkeypatch):
+        words.field.embedder.warm_up()
+        assets = make("red", "blue", "red", "red")
+        embedded = []
+        engine(monkeypatch, embedded.extend)
+        assert embed_all(words) == {"ready": 4}
+        assert sorted(embedded) == ["blue", "red"]
+        for asset in assets:
+            assert_has_vector_of(asset, asset.title)
+
+    def test_twins_that_cannot_be_embedded_fail_alike(self, words, monkeypatch):
+        good, *bad = make("good", "bad", "bad")
+
+        def respond(texts):
+            if "bad" in texts:
+                raise RuntimeError("cannot")
+
+        engine(monkeypatch, respond)
+        assert embed_all(words) == {"ready": 1, "failed": 2}
+        assert {state_of(words, asset).error_class for asset in bad} == {"RuntimeError"}
+
+    def test_a_twin_of_another_preprocessing_is_not_taken(self, words, monkeypatch):
+        make("red")
+        embed_all(words)
+        words.vectors.update(preprocessing=99)
+        make("red")
+        embedded = []
+        engine(monkeypatch, embedded.extend)
+        embed_all(words)
+        assert embedded == ["red"]
 
     def test_other_kinds_of_keys(self, db):
         clip, foreign = LongClip.objects.create(caption="a clip"), Foreign.objects.create(name="it's")

@@ -14,12 +14,14 @@ from PIL.Image import Image
 from mmsearch_django.embedders.base import Embedder, Engine, Vectors
 from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.embedders.cards import Card, Verified
-from mmsearch_django.embedders.starter import weights
+from mmsearch_django.embedders.starter import colours, weights
 from mmsearch_django.embedders.starter.sessions import Classifier, Language
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
 
 DIMENSIONS = 384
 TEMPERATURE = 1.5
+CONSE = 0.8
+"""How much the classes count beside the head."""
 
 
 class StarterEmbedder(Embedder):
@@ -39,9 +41,9 @@ class StarterEmbedder(Embedder):
     )
     # Learnt from the example project's media, as indexing.floors does.
     calibrations = {
-        ("text", "image"): Calibration(zero=0.03, floor=0.23, one=0.78),
+        ("text", "image"): Calibration(zero=0.0, floor=0.2, one=0.61),
         ("text", "text"): Calibration(zero=0.02, floor=0.32, one=0.75),
-        ("image", "image"): Calibration(zero=0.08, floor=0.50, one=1.0),
+        ("image", "image"): Calibration(zero=0.05, floor=0.34, one=1.0),
     }
 
     def __init__(self, alias: str, **configuration: Any) -> None:
@@ -78,18 +80,24 @@ class StarterEmbedder(Embedder):
 
 
 class StarterEngine:
-    """Pictures speak through their classes: the vector is that of the classes' texts, weighted by probability.
+    """A picture's vector is the sum of two, which know different things:
 
-    This is ConSE (Norouzi et al., 2013). Both sides are centred by shipped means, never by a site's own library:
-    otherwise every text is a little near to every picture.
+    - ConSE (Norouzi et al., 2013): the texts of the classes that it shows, weighted by their probabilities;
+    - a trained head: a linear map from the classifier's features, and from colours, to where the texts of such
+      pictures are. Trained by locked-text contrastive learning (LiT, Zhai et al., 2022) in scripts/starter_head.
+
+    Texts are centred by a shipped mean, never by a site's own library: otherwise every text is a little near to every
+    picture.
     """
 
     def __init__(self, threads: int) -> None:
         from safetensors.numpy import load
 
-        ours = load(weights.OURS.read())
-        self.classes: Vectors = ours["classes"].astype(np.float32)
-        self.text_mean: Vectors = ours["text_mean"]
+        classes, head = load(weights.CLASSES.read()), load(weights.HEAD.read())
+        self.classes: Vectors = classes["classes"].astype(np.float32)
+        self.text_mean: Vectors = classes["text_mean"]
+        self.head: Vectors = head["weight"].astype(np.float32)
+        self.bias: Vectors = head["bias"]
         self.language = Language(threads)
         self.classifier = Classifier(threads)
 
@@ -97,7 +105,19 @@ class StarterEngine:
         return self.language(texts) - self.text_mean
 
     def images(self, images: Sequence[Image]) -> Vectors:
-        _features, logits = self.classifier(images)
+        features, logits = self.classifier(images)
+        return CONSE * self.by_class(logits) + self.by_head(features, colours.describe(images))
+
+    def by_class(self, logits: Vectors) -> Vectors:
+        """ConSE: unit vectors from logits, shape (n, 1000)."""
         shares = np.exp((logits - logits.max(axis=1, keepdims=True)) / TEMPERATURE)
-        vectors: Vectors = (shares / shares.sum(axis=1, keepdims=True)) @ self.classes
-        return vectors
+        return _unit((shares / shares.sum(axis=1, keepdims=True)) @ self.classes)
+
+    def by_head(self, features: Vectors, colours: Vectors) -> Vectors:
+        """The head: unit vectors from features, shape (n, 1280), and colours, shape (n, 72)."""
+        return _unit(np.concatenate([features, colours], axis=1) @ self.head + self.bias)
+
+
+def _unit(rows: Vectors) -> Vectors:
+    unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

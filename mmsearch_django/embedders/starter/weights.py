@@ -64,13 +64,21 @@ TOKENIZER = File(
 )
 WHEELS = (CLASSIFIER, LANGUAGE, TOKENIZER)
 
-VERSION = "conse-1"
-OURS = File(
+INSTALL_AGAIN = "Install mmsearch-django again."
+CLASSES = File(
     "mmsearch_django",
-    f"embedders/starter/{VERSION}.safetensors",
+    "embedders/starter/conse-1.safetensors",
     "0f9ddabf240506543084a630fcae2ff89ebfe9616fc2af69f14f0699223c8be8",
-    "Install mmsearch-django again.",
+    INSTALL_AGAIN,
 )
+HEAD = File(
+    "mmsearch_django",
+    "embedders/starter/head-1.safetensors",
+    "e00ef900e373ae19df033ef936e00f928ccff8b8c8c9419f46cf4ee36df445d1",
+    INSTALL_AGAIN,
+)
+OURS = (CLASSES, HEAD)
+VERSION = "conse-1+head-1"
 
 
 def missing() -> list[tuple[str, str]]:

@@ -1,19 +1,25 @@
-import json
 import random
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import example_project
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.embedders.selftest import CAPTIONS, captioned_pictures
 from mmsearch_django.embedders.starter import StarterEmbedder, weights
+from mmsearch_django.evaluation.judgements import read_qrels, read_queries
+from mmsearch_django.evaluation.metrics import measure
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable
 from mmsearch_django.indexing import floors
 from mmsearch_django.indexing.background import nonsense, sensible
 from mmsearch_django.media.images import decode
 
 TEXTS = list(CAPTIONS.values())
+QUERIES = Path(example_project.__file__).parent / "demo_queries"
+CONSE_ALONE = {"nDCG@10": 0.59, "recall@10": 0.76}
+"""What the demo's judged queries find without the trained head, rounded up."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def recoded(picture):
 
 class TestDeclaration:
     def test_signature(self, starter):
-        assert str(starter.signature) == "starter:@#conse-1/384"
+        assert str(starter.signature) == "starter:@#conse-1+head-1/384"
         assert starter.modalities == {"text", "image"}
         assert starter.pairs_modalities
 
@@ -87,7 +93,7 @@ class TestWithoutItsParts:
 class TestVectors:
     def test_texts_and_pictures_share_a_space(self, starter, pictures):
         alike = starter.embed_texts(TEXTS, query=True) @ starter.embed_images(pictures).T
-        assert (np.diag(alike) > 0.4).all()
+        assert (np.diag(alike) > 0.3).all()
         assert (alike - np.diag(np.diag(alike)) < 0.2).all()
 
     def test_unmatched_texts_and_pictures_are_near_zero(self, starter, pictures):
@@ -142,11 +148,12 @@ class TestDemoMedia:
         meant = (starter.embed_texts(list(self.QUERIES), query=True) @ vectors.T).max(axis=1)
         assert (meant >= floor).mean() >= 0.9
 
-    def test_natural_queries_find_their_pictures(self, starter, rows, vectors):
-        queries = starter.embed_texts(list(self.QUERIES), query=True)
-        ranked = np.argsort(-(queries @ vectors.T), axis=1)[:, :5]
-        found = [
-            any(rows[number]["caption"].startswith(caption) for number in top)
-            for top, caption in zip(ranked, self.QUERIES.values(), strict=True)
-        ]
-        assert sum(found) >= 11, json.dumps(dict(zip(self.QUERIES, found, strict=True)), indent=1)
+    def test_judged_queries_find_their_pictures(self, starter, rows, vectors):
+        """None of these pictures was trained on. ``python -m benchmarks.starter`` has all figures."""
+        queries, qrels = read_queries(QUERIES / "queries.tsv"), read_qrels(QUERIES / "qrels.txt")
+        similarities = starter.embed_texts(list(queries.values()), query=True) @ vectors.T
+        files = np.array([row["file"] for row in rows])
+        ranked = {query: list(files[np.argsort(-row)]) for query, row in zip(queries, similarities, strict=True)}
+        figures = measure(qrels, ranked)
+        assert figures["nDCG@10"] > CONSE_ALONE["nDCG@10"]
+        assert figures["recall@10"] > CONSE_ALONE["recall@10"]

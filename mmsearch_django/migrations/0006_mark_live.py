@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('mmsearch_django', '0004_lane'),
+        ('mmsearch_django', '0005_lane'),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mmsearch_django', '0003_judgement'),
+        ('mmsearch_django', '0004_space_serves'),
     ]
 
     operations = [
