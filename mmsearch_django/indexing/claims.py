@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import OperationalError, connections, models, transaction
+from django.db import OperationalError, connections, models
 from django.utils import timezone
 
 from mmsearch_django.conf import conf
@@ -125,15 +125,19 @@ def release(target: Target, claims: Iterable[Claim], *, delay: float | None = No
 
 def _claim_by_rate(target: Target, size: int, lanes: Lanes) -> list[Claim]:
     """From one lane at a time. Workers take turns while they count what its rate still allows."""
-    with transaction.atomic(target.using):
-        rows = held(target, lock=True)
-        for name in Lane.Name.values:
-            lane, now = rows.get(name), timezone.now()
-            most = size if lane is None else allowed(lane, now, size)
-            if batch := _claim(target, most, lanes & open_lanes(rows) & {name}):
-                if lane is not None:
-                    spend(lane, len(batch), now)
-                return batch
+    try:
+        with brief_locks(target.using):
+            rows = held(target, lock=True)
+            for name in Lane.Name.values:
+                lane, now = rows.get(name), timezone.now()
+                most = size if lane is None else allowed(lane, now, size)
+                if batch := _claim(target, most, lanes & open_lanes(rows) & {name}):
+                    if lane is not None:
+                        spend(lane, len(batch), now)
+                    return batch
+    except OperationalError as error:
+        if not is_contention(error):
+            raise
     return []
 
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.models import Lane
 
-SAVED_SECONDS = 30
-"""What a rate allows is saved up for so long while nothing is claimed: sweeps are 15 seconds apart."""
+SAVED = timedelta(minutes=1)
+"""What a rate allows is saved up for so long while nothing is claimed: beat sweeps each 15 seconds, cron each minute."""
 
 
 Lanes = frozenset[str]
@@ -66,10 +66,11 @@ def spend(lane: Lane, count: int, now: datetime) -> None:
 def _spent_until(lane: Lane, now: datetime) -> datetime:
     """A bucket of tokens as a time: it has what the rate gives from then to now, and at most what it holds.
 
-    A time that is still to come was written before the clock was set back, and holds nobody up.
+    A time far ahead was written before the clock was set back, and holds nobody up; one just ahead by another machine.
     """
-    full = now - timedelta(seconds=max(SAVED_SECONDS, 60 / (lane.per_minute or 1)))
-    return full if lane.spent_until is None else min(max(lane.spent_until, full), now)
+    full = now - SAVED
+    spent = lane.spent_until
+    return spent if spent is not None and full < spent < now + SAVED else full
 
 
 def change(target: Target, names: Iterable[str], **values: Any) -> None:

@@ -211,9 +211,16 @@ def of_objects(model: type[models.Model], keys: Iterable[Any], using: str) -> di
 
 
 def held_fields(model: type[models.Model], using: str) -> dict[str, str]:
-    """What operators hold back of the model, by field."""
-    rows = Lane.objects.using(using).filter(space__in=_spaces(model)).select_related("space").order_by("pk")
-    return {lane.space.field: f"{lane.name} {words}" for lane in rows if (words := reason(lane))}
+    """What operators hold back of the model, by field, also of those that are yet to serve."""
+    fields = embedding_fields(model).values()
+    spaces = models.Q(pk__in=[])
+    for field in fields:
+        spaces |= models.Q(space__model=field.model._meta.label_lower, space__field=field.name)
+    found: dict[str, list[str]] = {}
+    for lane in Lane.objects.using(using).filter(spaces).select_related("space").order_by("space", "name"):
+        if words := reason(lane):
+            found.setdefault(lane.space.field, []).append(f"{lane.name} {words}")
+    return {name: "; ".join(lanes) for name, lanes in found.items()}
 
 
 def failed(model: type[models.Model]) -> models.Exists:

@@ -254,6 +254,8 @@ class TestRows:
         response = get(admin_client)
         assert response.text.count("is held back by an operator") == 1
         assert f'title="backfill paused">{said}' in response.text
+        lanes.change(target(embedding_fields(Asset)["visual"]), ["live"], per_minute=600)
+        assert f'title="backfill paused; live 600 a minute">{said}' in get(admin_client).text
 
 
 class TestViews:

@@ -89,8 +89,8 @@ class Command(BaseCommand):
         self.report(target)
         if floors.refresh(target) and not quiet:
             self.stderr.write(f"{target}: learnt where noise begins.")
-        if not no_index and hnsw.build(target) and not quiet:
-            self.stderr.write(f"{target}: built the HNSW index.")
+        if not no_index:
+            self.build(target, quiet=quiet)
 
     def verify(self, target: Target, *, quiet: bool) -> None:
         total = target.rows().count()
@@ -118,6 +118,16 @@ class Command(BaseCommand):
                 if not status.claimable(target, heed_rates=False) and not status.leased(target):
                     return
                 time.sleep(POLL_SECONDS)
+
+    def build(self, target: Target, *, quiet: bool) -> None:
+        """Postgres builds it in one statement, so that this one cannot tell how far it is."""
+        if not quiet and hnsw.pays(target) and hnsw.state(target) != "valid":
+            count = target.vectors.count()
+            self.stderr.write(
+                f"{target}: building the HNSW index of {count:,} vectors; how far: pg_stat_progress_create_index."
+            )
+        if hnsw.build(target) and not quiet:
+            self.stderr.write(f"{target}: built the HNSW index.")
 
     def report(self, target: Target) -> None:
         for name, count in status.status(target).errors.items():
