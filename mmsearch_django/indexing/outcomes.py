@@ -16,6 +16,8 @@ MAX_RETRIES = 8
 FIRST_DELAY = 15
 LONGEST_DELAY = 3600
 MESSAGE_LENGTH = 1000
+SOFT_TIME_LIMIT = "SoftTimeLimitExceeded"
+"""Celery raises it wherever the task is just then. By its name, for Celery need not be installed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def ready(read: Read, vector: NDArray[np.float32] | None) -> Outcome:
 
 
 def ended_by(error: Exception, claim: Claim, fingerprint: bytes) -> Outcome:
-    """Skipped, failed, or to be tried again."""
+    """Skipped, failed, or to be tried again. Raises what interrupted the task, which is no asset's fault."""
+    raise_interruption(error)
     if isinstance(error, Skip):
         return Outcome(claim, fingerprint, State.Status.SKIPPED, message=_text(error))
     if not isinstance(error, AssetError | InputRefused) or error.permanent:
@@ -59,6 +62,15 @@ def ended_by(error: Exception, claim: Claim, fingerprint: bytes) -> Outcome:
         f"{_text(error)} It was tried {claim.retries + 1} times; 'manage.py mmsearch_index --retry-failed' goes on."
     )
     return Outcome(claim, fingerprint, State.Status.FAILED, type(error).__name__, message)
+
+
+def raise_interruption(error: BaseException) -> None:
+    """Raise Celery's soft time limit if it is the error, or what the error was made of on its way here."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ == SOFT_TIME_LIMIT:
+            raise cause
+        cause = cause.__cause__
 
 
 def _delay(retries: int) -> float:

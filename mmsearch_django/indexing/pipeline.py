@@ -15,7 +15,7 @@ from mmsearch_django.embedders.base import Vectors
 from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
 from mmsearch_django.indexing import claims, writing
 from mmsearch_django.indexing.claims import Claim
-from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, ready
+from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, raise_interruption, ready
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
 
@@ -148,7 +148,7 @@ class UnderWay:
 
     def _release(self, batch: Sequence[Claim], error: BaseException | None) -> None:
         """An embedder that names a time after which it can be asked again is not asked before."""
-        with suppress(DatabaseError):
+        with suppress(DatabaseError, InterfaceError):
             claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
 
 
@@ -177,6 +177,7 @@ def _load(target: Target, batch: Sequence[Claim]) -> list[tuple[Claim, Any, byte
     except STOPS:
         raise
     except Exception as error:  # A column that cannot be turned into Python.
+        raise_interruption(error)
         if len(batch) > 1:
             return [loaded for claim in batch for loaded in _load(target, [claim])]
         values = target.rows_of([batch[0].key]).values_list("mm_key", "mm_fingerprint")
@@ -240,6 +241,7 @@ def _embed_batch(embed: Embed, reads: Sequence[Read]) -> list[Outcome]:
     except STOPS:
         raise
     except Exception as error:
+        raise_interruption(error)
         if len(reads) == 1:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
         # Halves of halves: one that cannot be embedded costs a server few more requests.

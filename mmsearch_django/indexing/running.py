@@ -13,6 +13,7 @@ from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import MmsearchError
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields
 from mmsearch_django.indexing import claims, floors, status, sweep
+from mmsearch_django.indexing.outcomes import raise_interruption
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target, target, targets
 from mmsearch_django.models import Example
@@ -67,7 +68,8 @@ def tick() -> dict[str, int]:
     for field in all_embedding_fields():
         try:
             workers = _tick(target(field))
-        except Exception:  # One field's trouble must not leave the others unverified.
+        except Exception as error:  # One field's trouble must not leave the others unverified.
+            raise_interruption(error)
             logger.exception("The sweep of %s failed.", field.label)
             continue
         wanted[_label(field)] = max(wanted[_label(field)], workers)
