@@ -1,8 +1,10 @@
 import socket
 import time
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from mmsearch_django import tasks
 from mmsearch_django.conf import BEAT_SCHEDULE
@@ -195,7 +197,7 @@ class TestTasks:
         tasks.sweep()
         sent.clear()
         first = State.objects.order_by("pk").first()
-        State.objects.exclude(pk=first.pk).update(lease_until="2999-01-01T00:00Z")
+        State.objects.exclude(pk=first.pk).update(lease_until=Now() + timedelta(seconds=300))
         tasks.sweep()
         assert len(sent) == 1
 

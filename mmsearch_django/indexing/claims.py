@@ -3,7 +3,8 @@
 Nobody waits here: what is locked is passed over, or the step is given up after a moment and taken up again later.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ from mmsearch_django.triggers.locks import brief_locks, is_contention
 
 DRAIN = 5000
 """Marks taken in one transaction."""
+LONGEST_PAUSE = 7200
+"""Seconds for which what is to be tried again can be put off."""
 GENERATION = f"nextval(pg_get_serial_sequence('{STATES}', 'id'))"
 
 
@@ -80,11 +83,17 @@ def forget(target: Target, keys: Collection[str]) -> None:
 def claim(target: Target, size: int) -> list[Claim]:
     """Take pending objects, what people wrote before what was loaded in bulk.
 
-    One whose worker died is taken alone, so that if it kills again, no neighbour is blamed.
+    Those whose worker died are taken apart from others, a 32nd of as many for each death and in the end one alone: what
+    kills is found soon in the largest batch, and no neighbour is blamed for it.
     """
     with connections[target.using].cursor() as cursor:
-        cursor.execute(CLAIM, {"space": target.space, "size": size, "lease": conf.LEASE_SECONDS})
+        cursor.execute(CLAIM, {"space": target.space, "size": size, **clock()})
         return [Claim(*row) for row in cursor.fetchall()]
+
+
+def clock() -> dict[str, int]:
+    """Parameters of FREE."""
+    return {"lease": conf.LEASE_SECONDS, "pause": LONGEST_PAUSE}
 
 
 def renew(target: Target, claims: Iterable[Claim]) -> list[Claim]:
@@ -98,6 +107,17 @@ def renew(target: Target, claims: Iterable[Claim]) -> list[Claim]:
     return [replace(claim, lease_until=renewed.get(claim.state, claim.lease_until)) for claim in claims]
 
 
+@contextmanager
+def excused(target: Target, claims: Iterable[Claim]) -> Iterator[None]:
+    """Meanwhile, the death of this process is not counted against what it claimed."""
+    claims = list(claims)
+    _count(target, claims, -1)
+    try:
+        yield
+    finally:
+        _count(target, claims, 1)
+
+
 def release(target: Target, claims: Iterable[Claim], *, delay: float | None = None) -> None:
     """Give back what was claimed and not finished, for now or for after so many seconds.
 
@@ -108,12 +128,18 @@ def release(target: Target, claims: Iterable[Claim], *, delay: float | None = No
         cursor.execute(
             RELEASE,
             [
-                delay,
+                None if delay is None else min(delay, LONGEST_PAUSE),
                 [claim.state for claim in claims],
                 [claim.generation for claim in claims],
                 [claim.lease_until for claim in claims],
             ],
         )
+
+
+def _count(target: Target, claims: Iterable[Claim], attempts: int) -> None:
+    rows = [(claim.state, claim.generation, claim.lease_until) for claim in claims]
+    with connections[target.using].cursor() as cursor:
+        cursor.execute(COUNT, [attempts, *map(list, zip(*rows, strict=True))])
 
 
 def _take(target: Target, limit: int) -> tuple[int, bool, list[str]]:
@@ -159,14 +185,23 @@ SELECT (SELECT count(*) FROM taken), (SELECT bool_or(object_id IS NULL) FROM tak
        ARRAY(SELECT object_id FROM changed)
 """
 
+# What lies further ahead than anybody puts it was written before the clock was set back. Two leases, since a worker
+# that began before the setting was changed may have had a longer one.
+FREE = """
+(lease_until IS NULL OR lease_until < now() OR lease_until > now() + 2 * %(lease)s * interval '1 second')
+AND (not_before IS NULL OR not_before <= now() OR not_before > now() + %(pause)s * interval '1 second')
+"""
+
 CLAIM = f"""
 WITH picked AS MATERIALIZED (
     SELECT id, attempts, live, changed_at FROM {STATES}
-    WHERE space_id = %(space)s AND status = 'pending'
-      AND (lease_until IS NULL OR lease_until < now()) AND (not_before IS NULL OR not_before <= now())
+    WHERE space_id = %(space)s AND status = 'pending' AND {FREE}
     ORDER BY live DESC, changed_at LIMIT %(size)s FOR UPDATE SKIP LOCKED
+), seen AS (
+    SELECT min(attempts) AS deaths FROM picked WHERE attempts > 0
 ), suspect AS (
-    SELECT id FROM picked WHERE attempts > 0 ORDER BY live DESC, changed_at LIMIT 1
+    SELECT id FROM picked, seen WHERE attempts = deaths ORDER BY live DESC, changed_at
+    LIMIT (SELECT GREATEST(%(size)s / 32 ^ deaths, 1)::int FROM seen)
 )
 UPDATE {STATES} SET attempts = attempts + 1, lease_until = now() + %(lease)s * interval '1 second'
 WHERE id = ANY(ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM picked WHERE NOT EXISTS (SELECT FROM suspect)))
@@ -178,6 +213,12 @@ UPDATE {STATES} AS s SET lease_until = clock_timestamp() + %s * interval '1 seco
 FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
 WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
 RETURNING s.id, s.lease_until
+"""
+
+COUNT = f"""
+UPDATE {STATES} AS s SET attempts = GREATEST(s.attempts + %s, 0)
+FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
+WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
 """
 
 RELEASE = f"""

@@ -10,6 +10,7 @@ from django.db import connections, models
 from django.db.models.functions import Cast
 
 from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing import claims
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
 from mmsearch_django.models import Mark, Space, State
 
@@ -95,7 +96,7 @@ def status(target: Target) -> Status:
 def claimable(target: Target) -> bool:
     """Whether a worker would find something to do now. Cheap."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(CLAIMABLE, {"space": target.space})
+        cursor.execute(CLAIMABLE, {"space": target.space, **claims.clock()})
         return bool(cursor.fetchone()[0])
 
 
@@ -116,7 +117,7 @@ def leased(target: Target) -> bool:
 def workers(target: Target, seconds: int, lease: int) -> int:
     """How many workers claimed something in the last seconds: each claim of a batch has a time of its own."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(WORKERS, {"space": target.space, "left": lease - seconds})
+        cursor.execute(WORKERS, {"space": target.space, "left": lease - seconds, **claims.clock()})
         return int(cursor.fetchone()[0])
 
 
@@ -142,8 +143,7 @@ GROUP BY 1, 2, 3
 
 CLAIMABLE = f"""
 SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s) OR EXISTS (
-    SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending'
-      AND (lease_until IS NULL OR lease_until < now()) AND (not_before IS NULL OR not_before <= now()))
+    SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending' AND {claims.FREE})
 """
 
 UNFINISHED = f"""
@@ -158,6 +158,7 @@ SELECT EXISTS (SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pen
 WORKERS = f"""
 SELECT count(DISTINCT lease_until) FROM {STATES}
 WHERE space_id = %(space)s AND status = 'pending' AND lease_until > now() + %(left)s * interval '1 second'
+  AND NOT ({claims.FREE})
 """
 
 

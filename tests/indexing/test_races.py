@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 
 import numpy as np
@@ -17,7 +17,7 @@ from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.status import status
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Mark, State
-from tests.indexing.conftest import embed_all, state_of, vector_of
+from tests.indexing.conftest import assert_has_vector_of, embed_all, vector_of
 from tests.indexing.processes import python, wait_for
 from tests.models import Asset
 
@@ -110,32 +110,49 @@ def test_nothing_is_stale_missing_or_orphaned(words, monkeypatch):
         assert np.allclose(np.asarray(asset.words.vector), vector_of(asset.title), atol=1e-3)
 
 
-DYING_WORKER = """
-import django, pathlib, time
+POINTS = {
+    "claimed": "pipeline.read",
+    "loading": "DummyEmbedder.load",
+    "reading": "TextSource.read",
+    "embedding": "DummyEmbedder.embed_texts",
+    "between vectors and states": "writing._write_states",
+    "before commit": "claims.release",
+}
+"""Where a worker stops, and what does not return there."""
+STOPPING_WORKER = """
+import django, time
 django.setup()
 from django.conf import settings
-settings.MMSEARCH = {**settings.MMSEARCH, "LEASE_SECONDS": 1}
-from mmsearch_django.embedders.dummy import DummyEngine
+settings.MMSEARCH = {{**settings.MMSEARCH, "LEASE_SECONDS": 1}}
+from mmsearch_django.embedders.dummy import DummyEmbedder
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing.pipeline import work
+from mmsearch_django.indexing import claims, pipeline, writing
 from mmsearch_django.indexing.targets import target
+from mmsearch_django.sources import TextSource
 from tests.models import Asset
 
-def hang(self, texts, *, query):
-    print("embedding", flush=True)
+def stop(*args, **kwargs):
+    print("stopped", flush=True)
     time.sleep(60)
 
-DummyEngine.texts = hang
-list(work(target(embedding_fields(Asset)["words"])))
+{point} = stop
+list(pipeline.work(target(embedding_fields(Asset)["words"]), size=1))
 """
 
 
-def test_a_killed_workers_claims_are_taken_over(words):
-    asset = Asset.objects.create(title="red")
-    with python("-W", "ignore", "-c", DYING_WORKER) as process:
-        assert process.stdout.readline() == b"embedding\n"
-        assert (state_of(words, asset).status, state_of(words, asset).attempts) == ("pending", 1)
-        assert embed_all(words) == {}
-        process.kill()
-    assert wait_for(lambda: embed_all(words)) == {"ready": 1}
-    assert np.allclose(np.asarray(asset.words.vector), vector_of("red"), atol=1e-3)
+def test_what_killed_workers_claimed_is_taken_over_wherever_they_were(words):
+    assets = [Asset.objects.create(title=f"asset {number}") for number in range(2 * len(POINTS))]
+    with ExitStack() as stack:
+        scripts = [STOPPING_WORKER.format(point=point) for point in POINTS.values()]
+        workers = [stack.enter_context(python("-W", "ignore", "-c", script)) for script in scripts]
+        for worker in workers:
+            assert worker.stdout.readline() == b"stopped\n"
+        claimed = State.objects.filter(space=words.space, lease_until__isnull=False)
+        assert claimed.count() >= len(POINTS)
+        assert set(claimed.values_list("attempts", flat=True)) == {0, 1}  # Not counted while the model is loaded.
+        assert not words.vectors.exists()
+        for worker in workers:
+            worker.kill()
+    assert wait_for(lambda: embed_all(words) and words.states.filter(status="ready").count() == len(assets))
+    for asset in assets:
+        assert_has_vector_of(asset, asset.title)
