@@ -2,10 +2,14 @@
 
 import os
 
+from tests import settings
 from tests.settings import *  # noqa: F403
 
 MMSEARCH = {
-    "EMBEDDERS": {"default": {"BACKEND": "tests.chaos.deadly.DeadlyEmbedder", "OPTIONS": {"dimensions": 32}}},
+    "EMBEDDERS": {
+        **settings.MMSEARCH["EMBEDDERS"],
+        "default": {"BACKEND": "tests.chaos.deadly.DeadlyEmbedder", "OPTIONS": {"dimensions": 32}},
+    },
     "LEASE_SECONDS": 3,
     "WORKERS": 3,
 }
