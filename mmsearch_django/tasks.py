@@ -6,11 +6,13 @@ without Celery runs ``manage.py mmsearch_index`` from cron: nothing here is need
 
 import logging
 import time
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
 from celery import _state, current_app, shared_task
-from celery.signals import worker_ready
+from celery.exceptions import WorkerLostError
+from celery.signals import task_failure, worker_ready
 from django.apps import apps
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
@@ -26,6 +28,8 @@ logger = logging.getLogger("mmsearch_django")
 WORK_SECONDS = 60
 KICK_SECONDS = 1
 """A kick is delayed so much, and covers all commits of that time."""
+LOST_SECONDS = 2
+"""How soon others go on where a process of a pool died: not at once, for the next may die of the same."""
 QUIET_SECONDS = 30
 """After a message could not be sent, none is tried for so long."""
 
@@ -74,6 +78,7 @@ def connect() -> None:
             for signal in (post_save, post_delete, m2m_changed, marked):
                 signal.connect(kick_on_commit, sender=model)
     worker_ready.connect(sweep_at_start)
+    task_failure.connect(go_on)
 
 
 @cache
@@ -100,6 +105,12 @@ def kick(label: str) -> None:
 def sweep_at_start(**kwargs: Any) -> None:
     """Receiver of ``worker_ready``: what was written while no worker ran."""
     send(sweep)
+
+
+def go_on(*, sender: Any, exception: Exception, args: Sequence[str], **kwargs: Any) -> None:
+    """Receiver of ``task_failure`` in the parent of a pool, one of whose processes died with its task."""
+    if sender.name == index_model.name and isinstance(exception, WorkerLostError):
+        send(index_model, *args, countdown=LOST_SECONDS)
 
 
 def send(task: Any, *args: str, countdown: int = 0) -> None:
