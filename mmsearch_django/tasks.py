@@ -7,11 +7,13 @@ without Celery runs ``manage.py mmsearch_sweep`` from cron: nothing here is need
 import logging
 import mmap
 import time
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
 from celery import _state, current_app, shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.exceptions import WorkerLostError
+from celery.signals import task_failure, worker_ready, worker_shutting_down
 from django.apps import apps
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
@@ -29,6 +31,8 @@ EXPIRES_SECONDS = 60
 """A message that nobody took for so long is dropped: no heap of them awaits a worker, and the sweep sends another."""
 KICK_SECONDS = 1
 """A kick is delayed so much, and covers all commits of that time."""
+LOST_SECONDS = 2
+"""How soon others go on where a process of a pool died: not at once, for the next may die of the same."""
 QUIET_SECONDS = 30
 """After a message could not be sent, none is tried for so long."""
 
@@ -77,6 +81,7 @@ def connect() -> None:
             for signal in (post_save, post_delete, m2m_changed, marked):
                 signal.connect(kick_on_commit, sender=model)
     worker_ready.connect(sweep_at_start)
+    task_failure.connect(go_on)
     worker_shutting_down.connect(stop_at_shutdown)
 
 
@@ -104,6 +109,12 @@ def kick(label: str) -> None:
 def sweep_at_start(**kwargs: Any) -> None:
     """Receiver of ``worker_ready``: what was written while no worker ran."""
     send(sweep)
+
+
+def go_on(*, sender: Any, exception: Exception, args: Sequence[str], **kwargs: Any) -> None:
+    """Receiver of ``task_failure`` in the parent of a pool, one of whose processes died with its task."""
+    if sender.name == index_model.name and isinstance(exception, WorkerLostError):
+        send(index_model, *args, countdown=LOST_SECONDS)
 
 
 _stopping = mmap.mmap(-1, 1)

@@ -108,6 +108,8 @@ class UnderWay:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.batches: deque[Batch] = deque()
+        self.embedder = target.field.embedder.here()
+        self.warm = self.embedder.loaded
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="mmsearch-embedder")
 
     def __enter__(self) -> "UnderWay":
@@ -119,18 +121,30 @@ class UnderWay:
             self._release(batch.claims, error)
 
     def start(self, batch: Sequence[Claim]) -> None:
-        """Read what was claimed, and hand it to the embedder."""
+        """Read what was claimed, and hand it to the embedder.
+
+        A process that is killed while it loads the model (by a deploy, or as memory runs out) is nobody's fault.
+        """
         since = time.monotonic()
         try:
             self._renew()
             outcomes, reads = read(self.target, batch)
             same, new = _known(self.target, reads)
-            embedding = self.thread.submit(_embed_apart, _embedding_by(self.target), outcomes + same, new)
+            if new and not self.warm:
+                with claims.excused(self.target, batch):
+                    self.embedder.warm_up()
+                self.warm = True
+            embedding = self.thread.submit(_embed_apart, self._embed, outcomes + same, new)
         except BaseException as error:
             self._release(batch, error)
             raise
         self.batches.append(Batch(batch, embedding, since))
         self._renew()
+
+    @property
+    def _embed(self) -> Embed:
+        text = self.target.field.source.modality == "text"
+        return self.embedder.embed_texts if text else self.embedder.embed_images
 
     def finish(self, *, leave: int = 0) -> Iterator[Counter[str]]:
         """Write the oldest as they become ready, but the newest ``leave``."""
@@ -223,12 +237,6 @@ def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[R
     twins = writing.twins(target, {read.content.digest for read in others})
     same += [ready(read, twins[read.content.digest]) for read in others if read.content.digest in twins]
     return same, [read for read in others if read.content.digest not in twins]
-
-
-def _embedding_by(target: Target) -> Embed:
-    embedder: Any = target.field.embedder.here()
-    embed: Embed = embedder.embed_texts if target.field.source.modality == "text" else embedder.embed_images
-    return embed
 
 
 def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:

@@ -30,9 +30,11 @@ class Site:
 
     def __enter__(self):
         contents.make(self.folder / "media")
-        self.postgres.join()
-        self.stack.callback(self.postgres.leave, os.getpid())
-        self.run("-m", "django", "migrate", "--run-syncdb", "--verbosity", "0")
+        with self.stack:
+            self.postgres.join()
+            self.stack.callback(self.postgres.leave, os.getpid())
+            self.run("-m", "django", "migrate", "--run-syncdb", "--verbosity", "0")
+            self.stack = self.stack.pop_all()
         return self
 
     def __exit__(self, *raised):
@@ -72,7 +74,7 @@ class Site:
 
     def restart_postgres(self, mode, seconds):
         """As it ends by itself ("fast"), or as in a crash ("immediate"); it is away for so many seconds."""
-        self.postgres._run("pg_ctl", "-D", str(self.postgres.folder), "-m", mode, "stop")
+        self.postgres.stop(mode)
         time.sleep(seconds)
         self.postgres.join()
 

@@ -2,12 +2,16 @@
 
 import os
 
+from tests import settings
 from tests.settings import *  # noqa: F403
 
 MMSEARCH = {
-    "EMBEDDERS": {"default": {"BACKEND": "tests.chaos.deadly.DeadlyEmbedder", "OPTIONS": {"dimensions": 32}}},
+    "EMBEDDERS": {
+        **settings.MMSEARCH["EMBEDDERS"],
+        "default": {"BACKEND": "tests.chaos.deadly.DeadlyEmbedder", "OPTIONS": {"dimensions": 32}},
+    },
     "LEASE_SECONDS": 3,
-    "WORKERS": 3,
+    "WORKERS": int(os.environ.get("CHAOS_WORKERS", 3)),
 }
 STORAGES = {
     "default": {"BACKEND": "tests.chaos.deadly.FlakyStorage"},

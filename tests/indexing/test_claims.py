@@ -21,14 +21,22 @@ class TestWorkersThatDie:
         assert [len(batch) for batch in batches] == [1, 1, 1, 0]
         assert [batch[0].attempts for batch in batches[:2]] == [2, 2]
 
+    @pytest.mark.parametrize(("deaths", "together"), [(1, 4), (2, 1), (3, 1)])
+    def test_many_suspects_are_taken_in_small_batches_first(self, words, deaths, together):
+        make(*(str(number) for number in range(10)))
+        claims.drain(words)
+        innocent = words.states.latest("pk")
+        words.states.exclude(pk=innocent.pk).update(attempts=deaths)
+        assert [len(claims.claim(words, 128)) for _ in range(2)] == [together] * 2
+
     def test_it_is_set_aside_in_the_end(self, words, settings):
         bad, good = make("kills", "good")
         claims.drain(words)
-        State.objects.filter(object_id=str(bad.pk)).update(attempts=3, lease_until="2020-01-01T00:00Z")
+        State.objects.filter(object_id=str(bad.pk)).update(attempts=4, lease_until="2020-01-01T00:00Z")
         assert embed_all(words) == {"ready": 1, "failed": 1}
         state = state_of(words, bad)
         assert (state.status, state.error_class) == ("failed", "WorkerDied")
-        assert "3 workers ended" in state.message
+        assert "4 workers ended" in state.message
 
     def test_what_died_less_often_goes_first(self, words):
         make("a", "b", "c")
@@ -42,6 +50,15 @@ class TestWorkersThatDie:
         claims.drain(words)
         assert len(claims.claim(words, 9)) == 1
         assert claims.claim(words, 9) == []
+
+    def test_one_that_dies_while_it_is_excused_is_not_counted(self, words):
+        [asset] = make("a")
+        claims.drain(words)
+        batch = claims.claim(words, 9)
+        with claims.excused(words, batch):
+            assert state_of(words, asset).attempts == 0
+            assert claims.claim(words, 9) == []
+        assert state_of(words, asset).attempts == 1
 
 
 class TestClocks:
