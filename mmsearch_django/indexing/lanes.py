@@ -14,7 +14,7 @@ from mmsearch_django.indexing.targets import Target
 from mmsearch_django.models import Lane
 
 SAVED = timedelta(minutes=1)
-"""What a rate allows is saved up for so long while nothing is claimed: beat sweeps each 15 seconds, cron each minute."""
+"""What a rate allows is saved up for so long while nothing is claimed: sweeps are 15 s apart, by cron a minute."""
 
 
 Lanes = frozenset[str]

@@ -14,7 +14,7 @@ from mmsearch_django import checks
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import MmsearchError
 from mmsearch_django.indexing import hnsw
-from mmsearch_django.indexing.status import LATE_SECONDS, Status, status
+from mmsearch_django.indexing.status import LATE_SECONDS, Status, claimable, status
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.queryset import report, search
 
@@ -69,7 +69,8 @@ def fields(targets: Iterable[Target]) -> Iterator[Finding]:
 
 def _coverage(target: Target, found: Status) -> Finding:
     text = f"{found.ready:,} of {found.total:,} are ready, {found.pending:,} pending{_role(target, found)}"
-    if found.pending and not found.held and not found.per_minute and not found.claimed:
+    wanted = not found.held or claimable(target)
+    if found.pending and wanted and not found.per_minute and not found.claimed:
         return Finding(str(target), "problem", f"{text}, and nobody works on them", WORK)
     return Finding(str(target), "ok", text)
 

@@ -55,6 +55,11 @@ def test_it_is_shown(words):
     assert [row["held"] for row in found] == [{}, {"backfill": "paused"}]
     [finding] = [finding for finding in doctor.fields([words]) if "held back" in finding.text]
     assert "mmsearch_resume tests.Asset --field words" in finding.fix
+    live, held = [finding.level for finding in doctor.fields([words])][:2]
+    assert (live, held) == ("problem", "note")  # It is live, and nobody works on it.
+    Mark.objects.update(live=False)
+    assert next(doctor.fields([words])).text.startswith("0 of 1 are ready, 1 pending")
+    assert next(doctor.fields([words])).level == "ok"
     line = 'mmsearch_lane_held{field="words",how="paused",lane="backfill",model="tests.Asset"} 1.0'
     assert line in metrics.exposition([words])
 
