@@ -11,6 +11,7 @@ from typing import Any
 from django.db import OperationalError, connections, models
 
 from mmsearch_django.conf import conf
+from mmsearch_django.indexing.binary import binding_cursor
 from mmsearch_django.indexing.targets import MARKS, STATES, Target
 from mmsearch_django.triggers.locks import brief_locks, is_contention
 
@@ -82,7 +83,7 @@ def claim(target: Target, size: int) -> list[Claim]:
 
     One whose worker died is taken alone, so that if it kills again, no neighbour is blamed.
     """
-    with connections[target.using].cursor() as cursor:
+    with binding_cursor(target.using) as cursor:
         cursor.execute(CLAIM, {"space": target.space, "size": size, "lease": conf.LEASE_SECONDS})
         return [Claim(*row) for row in cursor.fetchall()]
 
@@ -104,6 +105,8 @@ def release(target: Target, claims: Iterable[Claim], *, delay: float | None = No
     A claim that another worker took over is theirs.
     """
     claims = list(claims)
+    if not claims:
+        return
     with connections[target.using].cursor() as cursor:
         cursor.execute(
             RELEASE,

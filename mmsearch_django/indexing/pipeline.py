@@ -8,20 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, connections
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
-from mmsearch_django.exceptions import ConfigurationError, EmbedderUnavailable, SelfTestFailed, WorkerDied
-from mmsearch_django.indexing import claims, writing
+from mmsearch_django.indexing import claims, reading, writing
 from mmsearch_django.indexing.claims import Claim
-from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, ready
+from mmsearch_django.indexing.outcomes import STOPS, Outcome, Read, ended_by, ready
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
 
 Embed = Callable[[list[Any]], Vectors]
-STOPS = (EmbedderUnavailable, SelfTestFailed, ConfigurationError, OperationalError, InterfaceError)
-"""Not the fault of one asset: nothing could be embedded now."""
 LOCK_PAUSE = 0.2
 LARGEST = 32
 """Times BATCH_SIZE: as many texts are claimed and written together at most."""
@@ -113,9 +110,8 @@ class UnderWay:
         since = time.monotonic()
         try:
             self._renew()
-            outcomes, reads = read(self.target, batch)
-            same, new = _known(self.target, reads)
-            embedding = self.thread.submit(_embed_apart, _embedding_by(self.target), outcomes + same, new)
+            ended, new = reading.read(self.target, batch)
+            embedding = self.thread.submit(_embed_apart, _embedding_by(self.target), ended, new)
         except BaseException as error:
             self._release(batch, error)
             raise
@@ -152,62 +148,6 @@ class UnderWay:
             claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
 
 
-def read(target: Target, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
-    """What ended already, and what is to be embedded.
-
-    What a slow storage left no time for is in neither, and so given back: a batch must end before its lease, or
-    another worker would take it over and blame this one's death on the files.
-    """
-    until = time.monotonic() + conf.LEASE_SECONDS / 2
-    results: list[Outcome | Read] = []
-    for claim, row, fingerprint in _load(target, batch):
-        if results and time.monotonic() > until:
-            break
-        results.append(_read(target, claim, row, fingerprint))
-    return [r for r in results if isinstance(r, Outcome)], [r for r in results if isinstance(r, Read)]
-
-
-def _load(target: Target, batch: Sequence[Claim]) -> list[tuple[Claim, Any, bytes]]:
-    """Each claim with its row, or what was raised when the row was loaded, and the row's fingerprint.
-
-    A row that is gone is marked, for the drain to forget it.
-    """
-    try:
-        rows = {row.mm_key: (row, row.mm_fingerprint) for row in target.rows_of(claim.key for claim in batch)}
-    except STOPS:
-        raise
-    except Exception as error:  # A column that cannot be turned into Python.
-        if len(batch) > 1:
-            return [loaded for claim in batch for loaded in _load(target, [claim])]
-        values = target.rows_of([batch[0].key]).values_list("mm_key", "mm_fingerprint")
-        rows = {key: (error, fingerprint) for key, fingerprint in values}
-    claims.mark(target, [claim.key for claim in batch if claim.key not in rows])
-    return [(claim, row, bytes(mark)) for claim in batch if claim.key in rows for row, mark in [rows[claim.key]]]
-
-
-def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome | Read:
-    try:
-        if isinstance(row, Exception):
-            raise row
-        if claim.attempts > conf.MAX_ATTEMPTS:
-            raise WorkerDied(f"{claim.attempts - 1} workers ended while they worked on it; it is set aside.")
-        return Read(claim, fingerprint, target.field.source.read(row))
-    except STOPS:
-        raise
-    except Exception as error:  # Also a bug in reading one file.
-        return ended_by(error, claim, fingerprint)
-
-
-def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[Read]]:
-    """What has a vector that was made from the same content, its own or another object's, and what has not."""
-    standing = writing.standing(target, [read.claim.key for read in reads])
-    same = [ready(read, None) for read in reads if standing.get(read.claim.key) == read.content.digest]
-    others = [read for read in reads if standing.get(read.claim.key) != read.content.digest]
-    twins = writing.twins(target, {read.content.digest for read in others})
-    same += [ready(read, twins[read.content.digest]) for read in others if read.content.digest in twins]
-    return same, [read for read in others if read.content.digest not in twins]
-
-
 def _embedding_by(target: Target) -> Embed:
     embedder: Any = target.field.embedder.here()
     embed: Embed = embedder.embed_texts if target.field.source.modality == "text" else embedder.embed_images
@@ -223,9 +163,9 @@ def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> l
         outcomes = [outcome for part in parts for outcome in _embed_batch(embed, part)]
     finally:
         connections.close_all()  # What a site's own embedder may have opened in this thread.
-    ends = {outcome.claim: outcome for outcome in outcomes}
+    ends = {outcome.claim.state: outcome for outcome in outcomes}
     copies = ((read, first[read.content.digest]) for read in reads)
-    again = [_as(ends[one.claim], read) for read, one in copies if one is not read]
+    again = [_as(ends[one.claim.state], read) for read, one in copies if one is not read]
     return ended + outcomes + again
 
 
