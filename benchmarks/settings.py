@@ -26,5 +26,6 @@ MMSEARCH = {
             "BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder",
             "OPTIONS": {"dimensions": DIMENSIONS},
         },
+        "starter": {"BACKEND": "mmsearch_django.embedders.starter.StarterEmbedder"},
     },
 }
