@@ -18,13 +18,15 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 
 from benchmarks.models import Item
-from mmsearch_django.conf import conf
+from benchmarks.sizing import execute
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import claims, hnsw
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target, target
 
 POOL = 20_000
+BATCH = 1000
+"""Rows that the loop by hand embeds and copies at once."""
 INDEXED = 5_000
 """Rows that are written with the index in place: that is slow."""
 
@@ -42,11 +44,6 @@ def vectors(texts: Sequence[str]) -> Any:
 
 def items() -> Target:
     return target(embedding_fields(Item)["look"])
-
-
-def execute(sql: str, *parameters: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters or None)
 
 
 def fill(rows: int) -> None:
@@ -81,8 +78,8 @@ def by_hand(rows: int) -> float:
         cursor.execute("CREATE TEMP TABLE incoming (id bigint, vector halfvec, digest bytea) ON COMMIT DROP")
         with cursor.copy("COPY incoming FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(["int8", "halfvec", "bytea"])
-            for first in range(0, rows, conf.BATCH_SIZE):
-                batch = found[first : first + conf.BATCH_SIZE]
+            for first in range(0, rows, BATCH):
+                batch = found[first : first + BATCH]
                 made = embedder.embed_texts([title for _, title in batch])
                 for (key, title), vector in zip(batch, made, strict=True):
                     copy.write_row((key, HalfVector(vector), sha256(title.encode()).digest()))

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL.Image import Image
 
-from benchmarks.loading import execute, growth
+from benchmarks.loading import growth
 from benchmarks.models import Photo
 from benchmarks.photographs import Photographs, jpeg
+from benchmarks.sizing import execute
 from mmsearch_django.conf import conf
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import claims

@@ -36,6 +36,15 @@ def texts(found: Sequence[str]) -> Any:
     return items[digests % POOL] + NOISE * noise[digests // POOL % POOL]
 
 
+def embedder(dimensions: int) -> dict[str, Any]:
+    """Its settings."""
+    return {
+        "BACKEND": "mmsearch_django.embedders.callable.CallableEmbedder",
+        "MODEL": "made-up",
+        "OPTIONS": {"texts": "benchmarks.sizing.texts", "dimensions": dimensions},
+    }
+
+
 def fill_pool(dimensions: int) -> dict[str, Any]:
     from benchmarks.data import make
 
@@ -149,12 +158,7 @@ def main() -> None:
 
     from django.conf import settings
 
-    options = {"texts": "benchmarks.sizing.texts", "dimensions": arguments.dimensions}
-    settings.MMSEARCH["EMBEDDERS"]["default"] = {
-        "BACKEND": "mmsearch_django.embedders.callable.CallableEmbedder",
-        "MODEL": "made-up",
-        "OPTIONS": options,
-    }
+    settings.MMSEARCH["EMBEDDERS"]["default"] = embedder(arguments.dimensions)
     django.setup()
     run(arguments.rows, arguments.dimensions)
 

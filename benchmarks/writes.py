@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from benchmarks.loading import execute
 from benchmarks.models import Photo, PlainPhoto
+from benchmarks.sizing import execute
 from mmsearch_django.models import Mark
 
 MANY = 10_000

@@ -99,10 +99,14 @@ class Server:
             return
         try:
             if self.pid is not None:
-                self._give(self.folder)  # Others may have closed the way to it since.
-                self._run("pg_ctl", "-D", str(self.folder), "-m", "fast", "stop")
+                self.stop()
         finally:
             fcntl.flock(self.users, fcntl.LOCK_UN)
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the running server, whoever uses it; "immediate" is as if it had crashed."""
+        self._give(self.folder)  # Others may have closed the way to it since.
+        self._run("pg_ctl", "-D", str(self.folder), "-m", mode, "stop")
 
     # Starting
 

@@ -15,7 +15,7 @@ from mmsearch_django import triggers
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import ConfigurationError, SignatureMismatch
-from mmsearch_django.fields import MAX_DIMENSIONS, EmbeddingField, all_embedding_fields
+from mmsearch_django.fields import MAX_DIMENSIONS, EmbeddingField, all_embedding_fields, embedding_fields
 from mmsearch_django.indexing import hnsw
 from mmsearch_django.indexing.targets import migrated_dimensions, target
 from mmsearch_django.models import Mark, Space, State
@@ -30,6 +30,14 @@ MEANINGS = {
     "mmsearch.E005": ("The model has a field called score or match.", "Rename it: results carry these names."),
     "mmsearch.E006": ("The embedder cannot embed what the source reads.", "Name an embedder that can."),
     "mmsearch.E007": ("More dimensions than pgvector's HNSW can index.", "Let the embedder truncate its vectors."),
+    "mmsearch.E008": (
+        "replaces= names no field that can be replaced.",
+        "Name another field of the model, that replaces none and that no second one replaces.",
+    ),
+    "mmsearch.E009": (
+        "A field reads something else than the one that it replaces.",
+        "Give both the same source: only then can one serve in place of the other.",
+    ),
     "mmsearch.E010": ("An embedder's libraries or packaged weights are missing.", "Install them as the hint says."),
     "mmsearch.E020": ("A searchable model lives in a database that is not Postgres.", "Route it to Postgres."),
     "mmsearch.E021": ("The server has no pgvector, or one that is too old.", "Install pgvector 0.8.4 or newer."),
@@ -114,6 +122,7 @@ def _check_field(field: EmbeddingField) -> Iterator[CheckMessage]:
     if taken:
         names = " and ".join(sorted(taken))
         yield message("mmsearch.E005", f"{field.model._meta.label} has a field called {names}.", field.model)
+    yield from _check_replaces(field)
     if field.alias not in conf.EMBEDDERS:
         yield message("mmsearch.E002", f"{field.label} names the unknown embedder {field.alias!r}.", field.model)
         return
@@ -121,6 +130,29 @@ def _check_field(field: EmbeddingField) -> Iterator[CheckMessage]:
         yield from _check_embedder(field)
     except ConfigurationError:
         return  # E003 says it.
+
+
+def _check_replaces(field: EmbeddingField) -> Iterator[CheckMessage]:
+    if field.replaces is None:
+        return
+    mine = {name: other for name, other in embedding_fields(field.model).items() if other.model is field.model}
+    replaced = mine.get(field.replaces)
+    others = [name for name, other in mine.items() if other.replaces == field.replaces and name != field.name]
+    trouble = ""
+    if replaced is None:
+        names = ", ".join(name for name in mine if name != field.name) or "no other"
+        trouble = f"which {field.model._meta.label} does not declare; it has {names}"
+    elif replaced is field:
+        trouble = "itself"
+    elif replaced.replaces is not None:
+        trouble = f"which itself replaces {replaced.replaces!r}"
+    elif others:
+        trouble = f"and so does {' and '.join(map(repr, others))}"
+    if trouble:
+        yield message("mmsearch.E008", f"{field.label} replaces {field.replaces!r}, {trouble}.", field.model)
+    elif replaced is not None and replaced.source != field.source:
+        text = f"{field.label} reads {field.source!r}, but {replaced.name!r}, which it replaces, {replaced.source!r}."
+        yield message("mmsearch.E009", text, field.model)
 
 
 def _check_embedder(field: EmbeddingField) -> Iterator[CheckMessage]:

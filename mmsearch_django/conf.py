@@ -43,7 +43,7 @@ class Settings:
     LEASE_SECONDS: int = 300
 
     # Claims of one asset that may end without a result (its worker died) before it is set aside as failed.
-    MAX_ATTEMPTS: int = 3
+    MAX_ATTEMPTS: int = 4
 
     # A file larger than this many bytes is refused before it is decoded.
     MAX_BYTES: int = 100 * 1024 * 1024

@@ -50,6 +50,9 @@ class EmbeddingField:
 
     No database field: like ``ManyToManyField`` it generates a table. On ``Asset.visual`` stands the reverse one-to-one
     accessor to ``AssetVisual``, so ``Asset.objects.filter(visual__isnull=True)`` are those without a vector.
+
+    With ``replaces`` it is filled like any field and asked only where it is named, until ``mmsearch_switch`` lets it
+    serve in place of the field of that name.
     """
 
     name: str
@@ -57,11 +60,12 @@ class EmbeddingField:
     vectors: type[Vector]
     """The generated model."""
 
-    def __init__(self, source: Source, embedder: str = "default") -> None:
+    def __init__(self, source: Source, embedder: str = "default", replaces: str | None = None) -> None:
         if not isinstance(source, Source):
             raise ConfigurationError(f"EmbeddingField takes a source such as ImageSource('file'), not {source!r}.")
         self.source = source
         self.alias = embedder
+        self.replaces = replaces
 
     def __repr__(self) -> str:
         return f"<EmbeddingField {self.label}: {self.source!r} by {self.alias!r}>"
@@ -212,6 +216,17 @@ def embedding_fields(model: type[models.Model]) -> dict[str, EmbeddingField]:
     """The embedding fields by which a model is searched: its own, its concrete parents', its proxied model's."""
     vectors = (relation.related_model for relation in model._meta.related_objects)
     return {v.embedding_field.name: v.embedding_field for v in vectors if isinstance(v, type) and issubclass(v, Vector)}
+
+
+def searched_fields(model: type[models.Model]) -> dict[str, EmbeddingField]:
+    """Those of them that searches ask unless told otherwise: replacements are no legs of their own."""
+    return {name: field for name, field in embedding_fields(model).items() if not field.replaces}
+
+
+def replacement(field: EmbeddingField) -> EmbeddingField | None:
+    """The field that is declared to replace this one."""
+    fields = embedding_fields(field.model).values()
+    return next((other for other in fields if other.replaces == field.name), None)
 
 
 def all_embedding_fields() -> Iterator[EmbeddingField]:

@@ -17,6 +17,8 @@ class Space(models.Model):
     floors = models.JSONField(default=dict, db_default={})
     sweep_cursor = models.TextField(blank=True, default="", db_default="")
     swept_at = models.DateTimeField(null=True)
+    # Of a field that replaces another: searches by the other's name ask this one. Of any other it means nothing.
+    serves = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["model", "field"], name="mmsearch_space_unique")]

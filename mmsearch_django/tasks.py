@@ -9,7 +9,7 @@ import time
 from functools import cache, partial
 from typing import Any
 
-from celery import shared_task
+from celery import _state, current_app, shared_task
 from celery.signals import worker_ready
 from django.apps import apps
 from django.db import transaction
@@ -62,7 +62,13 @@ _quiet_until = 0.0
 
 
 def connect() -> None:
-    """Listen to writes through the ORM, so that they are indexed at once instead of at the next sweep."""
+    """Listen to writes through the ORM, so that they are indexed at once instead of at the next sweep.
+
+    Celery knows the site's application in the thread that made it, this one. Web servers answer in others, which would
+    look for a RabbitMQ on this machine, unless there is a default.
+    """
+    if _state.default_app is None:  # type: ignore[attr-defined]
+        current_app.set_default()
     for model in apps.get_models(include_auto_created=True):
         if listeners(model):
             for signal in (post_save, post_delete, m2m_changed, marked):

@@ -90,6 +90,17 @@ class Note(models.Model):
     read = models.BooleanField(default=False)
 
 
+class Product(models.Model):
+    """Its second field is to replace the first, by an embedder of other dimensions."""
+
+    name = models.CharField(max_length=100)
+
+    words = EmbeddingField(TextSource("name"))
+    words2 = EmbeddingField(TextSource("name"), embedder="next", replaces="words")
+
+    objects = SearchManager()
+
+
 class Foreign(models.Model):
     """Stands for a model of another app, which cannot be changed."""
 

@@ -68,5 +68,10 @@ MEDIA_ROOT = DATA / "media"
 MMSEARCH = {
     "EMBEDDERS": {
         "default": {"BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder", "OPTIONS": {"dimensions": 32}},
+        "next": {
+            "BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder",
+            "MODEL": "next",
+            "OPTIONS": {"dimensions": 48},
+        },
     },
 }

@@ -1,3 +1,4 @@
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -5,10 +6,10 @@ from django.core.checks import Tags, run_checks
 from django.db import OperationalError, connection
 
 from mmsearch_django import checks
-from mmsearch_django.fields import all_embedding_fields
+from mmsearch_django.fields import all_embedding_fields, embedding_fields
 from mmsearch_django.models import Space
 from mmsearch_django.sources import ImageSource, TextSource
-from tests.models import Asset
+from tests.models import Asset, Product, Story
 
 VISUAL = Asset._meta.get_field("visual").related_model.embedding_field
 OF_EMBEDDERS = {"mmsearch.E010", "mmsearch.I001", "mmsearch.W010", "mmsearch.W011"}
@@ -51,6 +52,51 @@ class TestSettings:
         monkeypatch.setattr("mmsearch_django.embedders.starter.weights.missing", lambda: [("It is gone.", "Get it.")])
         embedder(settings, "other", BACKEND="mmsearch_django.embedders.starter.StarterEmbedder")
         assert static() == {"mmsearch.E010"}
+
+
+class TestReplacements:
+    @pytest.fixture
+    def declare(self, monkeypatch):
+        """Product.words2 replaces something else, or reads something else."""
+        fields = embedding_fields(Product)
+
+        def declare(replaces="words", words=None, source=None):
+            monkeypatch.setattr(fields["words2"], "replaces", replaces)
+            monkeypatch.setattr(fields["words"], "replaces", words)
+            monkeypatch.setattr(fields["words2"], "source", source or fields["words2"].source)
+            return [(each.id, each.msg) for each in checks.check_fields()]
+
+        return declare
+
+    def test_unknown_field(self, declare):
+        [found] = declare("sound")
+        text = "tests.Product.words2 replaces 'sound', which tests.Product does not declare; it has words."
+        assert found == ("mmsearch.E008", text)
+
+    def test_itself(self, declare):
+        [found] = declare("words2")
+        assert found == ("mmsearch.E008", "tests.Product.words2 replaces 'words2', itself.")
+
+    def test_a_chain(self, declare):
+        first, second = declare(words="words2")
+        assert first == ("mmsearch.E008", "tests.Product.words replaces 'words2', which itself replaces 'words'.")
+        assert second == ("mmsearch.E008", "tests.Product.words2 replaces 'words', which itself replaces 'words2'.")
+
+    def test_two_for_one(self, monkeypatch):
+        fields = embedding_fields(Story)
+        monkeypatch.setattr(fields["words"], "replaces", "look")
+        found = [each.id for each in checks.check_fields()]
+        assert found == ["mmsearch.E009"]
+        third = copy(fields["look"])
+        third.name, third.replaces = "third", "look"
+        monkeypatch.setattr(checks, "embedding_fields", lambda model: {**fields, "third": third})
+        [found] = [each for each in checks.check_fields() if each.id == "mmsearch.E008" and "Story" in each.msg]
+        assert found.msg == "tests.Story.words replaces 'look', and so does 'third'."
+
+    @pytest.mark.parametrize("source", [TextSource("name", "id"), ImageSource("name")])
+    def test_another_source(self, declare, source):
+        [text] = [msg for id, msg in declare(source=source) if id == "mmsearch.E009"]
+        assert text == f"tests.Product.words2 reads {source!r}, but 'words', which it replaces, TextSource('name')."
 
 
 class TestFields:

@@ -1,11 +1,16 @@
+import os
 import socket
+import subprocess
+import sys
 import time
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from mmsearch_django import tasks
-from mmsearch_django.conf import BEAT_SCHEDULE
+from mmsearch_django.conf import BEAT_SCHEDULE, conf
 from mmsearch_django.embedders.dummy import DummyEmbedder
 from mmsearch_django.exceptions import EmbedderUnavailable
 from mmsearch_django.indexing import claims, running
@@ -92,6 +97,35 @@ class TestKicks:
         for number in range(3):
             asset = Asset.objects.create(title=str(number))
             assert Asset.objects.get(pk=asset.pk).words
+
+
+IN_A_THREAD = """
+import threading
+from celery import Celery{before}
+import django; django.setup()
+from mmsearch_django.tasks import index_model
+thread = threading.Thread(target=lambda: print(index_model.app.main))
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("; Celery('site')", "site"),
+        ("; Celery('chosen').set_default(); Celery('other')", "chosen"),
+        ("", "example_project"),  # Its package, which the settings import, makes it.
+    ],
+)
+def test_threads_of_a_web_server_know_the_sites_application(before, expected):
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IN_A_THREAD.format(before=before)],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.stdout, run.stderr) == (f"{expected}\n", "")
 
 
 class TestBrokenBrokers:
@@ -195,7 +229,8 @@ class TestTasks:
         tasks.sweep()
         sent.clear()
         first = State.objects.order_by("pk").first()
-        State.objects.exclude(pk=first.pk).update(lease_until="2999-01-01T00:00Z")
+        held = Now() + timedelta(seconds=conf.LEASE_SECONDS)
+        State.objects.exclude(pk=first.pk).update(lease_until=held)
         tasks.sweep()
         assert len(sent) == 1
 

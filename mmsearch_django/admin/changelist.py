@@ -17,7 +17,7 @@ from mmsearch_django.admin import asked
 from mmsearch_django.admin.asked import Asked
 from mmsearch_django.admin.errors import in_words
 from mmsearch_django.exceptions import EmbedderError, MmsearchError
-from mmsearch_django.fields import embedding_fields
+from mmsearch_django.fields import searched_fields
 from mmsearch_django.indexing import status
 from mmsearch_django.models import Example
 from mmsearch_django.queryset import report, search
@@ -213,7 +213,7 @@ class SearchChangeList(ChangeList):
 
     @property
     def finds_pictures(self) -> bool:
-        return any("image" in field.embedder.modalities for field in embedding_fields(self.model).values())
+        return any("image" in field.embedder.modalities for field in searched_fields(self.model).values())
 
     def like_url(self, obj: Any) -> str:
         """More like this one alone."""

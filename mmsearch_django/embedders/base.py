@@ -153,6 +153,11 @@ class Embedder(ABC):
         """Itself, or the embedder behind it if this process is to run that. For whoever embeds in another thread."""
         return self
 
+    @property
+    def loaded(self) -> bool:
+        """Whether this process has loaded and tested the model. Not known of one that another process runs."""
+        return engines.loaded(self)
+
     def warm_up(self) -> None:
         """Load the model and test it, unless this process has done so. Raises EmbedderError."""
         self._engine()

@@ -29,6 +29,11 @@ def get(embedder: "Embedder") -> "Engine":
     return engine
 
 
+def loaded(embedder: "Embedder") -> bool:
+    """Whether this process has it."""
+    return _key(embedder) in _engines
+
+
 def _key(embedder: "Embedder") -> str:
     # The class belongs to it: an embedder that forwards carries the signature of the model behind it.
     kind = type(embedder)

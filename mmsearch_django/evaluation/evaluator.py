@@ -9,7 +9,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
 from mmsearch_django.evaluation.judgements import Qrels
-from mmsearch_django.evaluation.metrics import Ranking, measure
+from mmsearch_django.evaluation.metrics import Ranking, Scores, means, score
 from mmsearch_django.exceptions import JudgementError
 from mmsearch_django.queryset import search
 
@@ -18,6 +18,8 @@ from mmsearch_django.queryset import search
 class Evaluation:
     figures: dict[str, float]
     """Means over the judged queries, by the names of ``metrics.MEASURES``."""
+    scores: Scores
+    """What they are means of."""
     queries: int
     """Queries with a judgement; the others were not asked."""
     judged_items: int
@@ -66,8 +68,10 @@ class Evaluator:
                 f"None of the {len(relevant)} relevant items is the {self.item_field} of a row; rows have "
                 f"{', '.join(sorted(held)[:3]) or 'nothing'}."
             )
+        scores = score(self.qrels, dict(rankings))
         return Evaluation(
-            figures=measure(self.qrels, dict(rankings)),
+            figures=means(scores),
+            scores=scores,
             queries=len(self.queries),
             judged_items=len(relevant),
             missing_items=tuple(sorted(relevant - held)),

@@ -15,8 +15,21 @@ Ranking = Sequence[str]
 """Items, best first."""
 
 
+Scores = dict[str, dict[str, float]]
+"""By measure and query."""
+
+
 def measure(qrels: Qrels, rankings: Mapping[str, Ranking]) -> dict[str, float]:
     """The mean of each measure over the queries of ``qrels``. Raises ConfigurationError without ir-measures."""
+    return means(score(qrels, rankings))
+
+
+def means(scores: Scores) -> dict[str, float]:
+    return {name: sum(values.values()) / len(values) for name, values in scores.items()}
+
+
+def score(qrels: Qrels, rankings: Mapping[str, Ranking]) -> Scores:
+    """Each measure of each query of ``qrels``. Raises ConfigurationError without ir-measures."""
     try:
         import ir_measures
     except ImportError as error:
@@ -26,11 +39,11 @@ def measure(qrels: Qrels, rankings: Mapping[str, Ranking]) -> dict[str, float]:
     theirs = (ir_measures.nDCG @ 10, ir_measures.R @ 10, ir_measures.RR, ir_measures.P @ 1)
     measures = dict(zip(MEASURES, theirs, strict=True))
     run = {query: _scores(rankings.get(query, ())) for query in qrels}
-    totals = dict.fromkeys(measures, 0.0)
+    scores = {name: dict.fromkeys(qrels, 0.0) for name in measures}
     names = {one: name for name, one in measures.items()}
     for value in ir_measures.iter_calc(list(names), qrels, run):
-        totals[names[value.measure]] += value.value
-    return {name: total / len(qrels) for name, total in totals.items()}
+        scores[names[value.measure]][value.query_id] = value.value
+    return scores
 
 
 def _scores(ranking: Ranking) -> dict[str, float]:

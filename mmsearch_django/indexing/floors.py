@@ -42,6 +42,12 @@ def refresh(target: Target) -> bool:
     return bool(unchanged.update(floors=floors))
 
 
+def due(target: Target) -> bool:
+    """Whether the library is large enough to learn from, and nothing was learnt."""
+    learnt = Space.objects.using(target.using).values_list("floors", flat=True).get(pk=target.space)
+    return "vectors" not in learnt and target.vectors.count() >= ENOUGH
+
+
 def learn(target: Target) -> dict[str, dict[str, float]]:
     """Calibrations by kind of query, from a sample of the field's vectors."""
     vectors = sample(target)

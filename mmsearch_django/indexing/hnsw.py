@@ -1,5 +1,7 @@
 """The HNSW index: built beside running writes once it pays, replaced when a build was cut short."""
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from django.db.backends.utils import truncate_name
 
 from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import IDENTIFIER_BYTES
+from mmsearch_django.indexing import log
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.names import quote
 
@@ -27,14 +30,19 @@ def index_name(target: Target) -> str:
 
 def state(target: Target) -> str:
     """``none``, ``invalid`` (a build was cut short) or ``valid``."""
+    found = _found(target)
+    return "none" if not found else "valid" if any(found.values()) else "invalid"
+
+
+def _found(target: Target) -> dict[str, bool]:
+    """The HNSW indexes of the table, and whether they are valid. A renamed table keeps the one that it had."""
     with connections[target.using].cursor() as cursor:
         cursor.execute(
-            "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
-            "WHERE i.indrelid = to_regclass(%s) AND c.relname = %s",
-            [target.vector_table, index_name(target)],
+            "SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+            "JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = to_regclass(%s) AND a.amname = 'hnsw'",
+            [target.vector_table],
         )
-        row = cursor.fetchone()
-    return "none" if row is None else "valid" if row[0] else "invalid"
+        return dict(cursor.fetchall())
 
 
 def pays(target: Target) -> bool:
@@ -63,23 +71,26 @@ def build(target: Target) -> bool:
         if not alone or not is_missing(target):
             return False
         drop(target)
+        begun = time.monotonic()
         with connection.cursor() as cursor:
             cursor.execute(
                 f"CREATE INDEX CONCURRENTLY {quote(index_name(target))} ON {target.vector_table} "
                 f"USING hnsw (vector halfvec_cosine_ops) WITH (m = 16, ef_construction = 64)"
             )
+        log.event(logging.INFO, "index_built", field=str(target), seconds=round(time.monotonic() - begun, 1))
     return True
 
 
 def drop(target: Target) -> None:
     """Drop the index, if there is one, beside running searches; they are exact from then on."""
-    connection = connections[target.using]
-    if state(target) == "none":
+    connection, found = connections[target.using], _found(target)
+    if not found:
         return
     if connection.in_atomic_block:
         raise ConfigurationError(f"The index of {target} cannot be dropped inside a transaction.")
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {quote(index_name(target))}")
+        for name in found:
+            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {quote(name)}")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ MAX_RETRIES = 8
 FIRST_DELAY = 15
 LONGEST_DELAY = 3600
 MESSAGE_LENGTH = 1000
+INTERRUPTION = "SoftTimeLimitExceeded"
+"""Celery's, by its name: Celery may not be installed, and has no base class for it that is not an Exception's."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,21 @@ def ended_by(error: Exception, claim: Claim, fingerprint: bytes) -> Outcome:
         f"{_text(error)} It was tried {claim.retries + 1} times; 'manage.py mmsearch_index --retry-failed' goes on."
     )
     return Outcome(claim, fingerprint, State.Status.FAILED, type(error).__name__, message)
+
+
+def raise_interruption(error: BaseException) -> None:
+    """Raise the soft time limit if it is behind an error.
+
+    It strikes wherever the code happens to be, and storages and libraries wrap it in errors of their own: no asset is
+    to blame for it.
+    """
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if any(kind.__name__ == INTERRUPTION for kind in type(cause).__mro__):
+            raise cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
 
 
 def _delay(retries: int) -> float:

@@ -12,9 +12,10 @@ from django.db import DatabaseError, connections
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
-from mmsearch_django.indexing import claims, reading, writing
+from mmsearch_django.indexing import claims, log, writing
 from mmsearch_django.indexing.claims import Claim
-from mmsearch_django.indexing.outcomes import STOPS, Outcome, Read, ended_by, ready
+from mmsearch_django.indexing.outcomes import STOPS, Outcome, Read, ended_by, raise_interruption, ready
+from mmsearch_django.indexing.reading import Reader
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
 
@@ -40,10 +41,11 @@ def work(target: Target, *, size: int | None = None, until: float | None = None)
     pace = Pace(target, size)
     with UnderWay(target) as under_way:
         for batch in _batches(target, pace, until):
-            if batch[0].attempts > 1:  # If it kills again, no neighbour is blamed.
+            suspect = batch[0].attempts > 1
+            if suspect:  # If it kills again, no neighbour is blamed: none is under way, nor claimed before it ended.
                 yield from under_way.finish()
             under_way.start(batch)
-            for counts in under_way.finish(leave=1):
+            for counts in under_way.finish(leave=0 if suspect else 1):
                 pace.finished()
                 yield counts
         yield from under_way.finish()
@@ -95,6 +97,9 @@ class UnderWay:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.batches: deque[Batch] = deque()
+        self.embedder = target.field.embedder.here()
+        self.warm = self.embedder.loaded
+        self.reader = Reader(target)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="mmsearch-embedder")
 
     def __enter__(self) -> "UnderWay":
@@ -102,21 +107,34 @@ class UnderWay:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.thread.shutdown(cancel_futures=True)
+        self.reader.close()
         for batch in self.batches:
             self._release(batch.claims, error)
 
     def start(self, batch: Sequence[Claim]) -> None:
-        """Read what was claimed, and hand it to the embedder."""
+        """Read what was claimed, and hand it to the embedder.
+
+        A process that is killed while it loads the model (by a deploy, or as memory runs out) is nobody's fault.
+        """
         since = time.monotonic()
         try:
             self._renew()
-            ended, new = reading.read(self.target, batch)
-            embedding = self.thread.submit(_embed_apart, _embedding_by(self.target), ended, new)
+            ended, new = self.reader.read(batch)
+            if new and not self.warm:
+                with claims.excused(self.target, batch):
+                    self.embedder.warm_up()
+                self.warm = True
+            embedding = self.thread.submit(_embed_apart, self._embed, ended, new)
         except BaseException as error:
             self._release(batch, error)
             raise
         self.batches.append(Batch(batch, embedding, since))
         self._renew()
+
+    @property
+    def _embed(self) -> Embed:
+        text = self.target.field.source.modality == "text"
+        return self.embedder.embed_texts if text else self.embedder.embed_images
 
     def finish(self, *, leave: int = 0) -> Iterator[Counter[str]]:
         """Write the oldest as they become ready, but the newest ``leave``."""
@@ -132,6 +150,7 @@ class UnderWay:
                 time.sleep(LOCK_PAUSE)
                 counts = Counter()
             self.batches.popleft()
+            log.batch(self.target, counts, outcomes, time.monotonic() - batch.since)
             self._renew()
             yield counts
 
@@ -144,14 +163,11 @@ class UnderWay:
 
     def _release(self, batch: Sequence[Claim], error: BaseException | None) -> None:
         """An embedder that names a time after which it can be asked again is not asked before."""
+        connection = connections[self.target.using]
         with suppress(DatabaseError):
+            if not (connection.in_atomic_block or connection.is_usable()):
+                connection.close()  # The server was restarted, or a query was interrupted: another one serves.
             claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
-
-
-def _embedding_by(target: Target) -> Embed:
-    embedder: Any = target.field.embedder.here()
-    embed: Embed = embedder.embed_texts if target.field.source.modality == "text" else embedder.embed_images
-    return embed
 
 
 def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
@@ -180,6 +196,7 @@ def _embed_batch(embed: Embed, reads: Sequence[Read]) -> list[Outcome]:
     except STOPS:
         raise
     except Exception as error:
+        raise_interruption(error)
         if len(reads) == 1:
             return [ended_by(error, reads[0].claim, reads[0].fingerprint)]
         # Halves of halves: one that cannot be embedded costs a server few more requests.

@@ -10,10 +10,10 @@ from typing import Any
 from django.db import connections
 
 from mmsearch_django.conf import conf
-from mmsearch_django.exceptions import WorkerDied
+from mmsearch_django.exceptions import StorageUnavailable, WorkerDied
 from mmsearch_django.indexing import claims, writing
 from mmsearch_django.indexing.claims import Claim
-from mmsearch_django.indexing.outcomes import STOPS, Outcome, Read, ended_by, ready
+from mmsearch_django.indexing.outcomes import STOPS, Outcome, Read, ended_by, raise_interruption, ready
 from mmsearch_django.indexing.targets import Target
 
 READERS = min(4, os.cpu_count() or 1)
@@ -23,35 +23,44 @@ Loaded = tuple[Claim, Any, bytes]
 """A claim, its row or what was raised when it was loaded, and the row's fingerprint."""
 
 
-def read(target: Target, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
-    """What ended already, because it cannot be read or its vector is known, and what is to be embedded.
+class Reader:
+    """Reads batches, and keeps its threads between them: some storages keep a connection for each."""
 
-    What a slow storage left no time for is in neither, and so given back: a batch must end before its lease, or
-    another worker would take it over and blame this one's death on the files.
-    """
-    until = time.monotonic() + conf.LEASE_SECONDS / 2
-    waiting = deque(_load(target, batch))
-    # Threads have connections of their own, which see nothing of a transaction that the caller is in.
-    if target.field.source.modality == "text" or connections[target.using].in_atomic_block:
-        results = _read_some(target, waiting, until)
-    else:
-        results = _read_together(target, waiting, until)
-    outcomes = [result for result in results if isinstance(result, Outcome)]
-    same, new = _known(target, [result for result in results if isinstance(result, Read)])
-    return outcomes + same, new
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.threads = ThreadPoolExecutor(READERS, thread_name_prefix="mmsearch-reader")
 
+    def close(self) -> None:
+        """Returns when no thread reads any more."""
+        self.threads.shutdown()
 
-def _read_together(target: Target, waiting: deque[Loaded], until: float) -> list[Outcome | Read]:
-    with ThreadPoolExecutor(READERS, thread_name_prefix="mmsearch-reader") as threads:
+    def read(self, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
+        """What ended already, because it cannot be read or its vector is known, and what is to be embedded.
+
+        What a slow storage left no time for is in neither, and so given back: a batch must end before its lease, or
+        another worker would take it over and blame this one's death on the files.
+        """
+        until = time.monotonic() + conf.LEASE_SECONDS / 2
+        waiting = deque(_load(self.target, batch))
+        # Threads have connections of their own, which see nothing of a transaction that the caller is in.
+        if self.target.field.source.modality == "text" or connections[self.target.using].in_atomic_block:
+            results = _read_some(self.target, waiting, until)
+        else:
+            results = self._read_together(waiting, until)
+        outcomes = [result for result in results if isinstance(result, Outcome)]
+        same, new = _known(self.target, [result for result in results if isinstance(result, Read)])
+        return outcomes + same, new
+
+    def _read_together(self, waiting: deque[Loaded], until: float) -> list[Outcome | Read]:
+        shares = [self.threads.submit(_read_apart, self.target, waiting, until) for _ in range(READERS)]
         try:
-            shares = [threads.submit(_read_apart, target, waiting, until) for _ in range(READERS)]
             return [result for share in shares for result in share.result()]
         finally:
             waiting.clear()  # Whatever was raised, no thread takes another.
 
 
 def _read_apart(target: Target, waiting: deque[Loaded], until: float) -> list[Outcome | Read]:
-    """Runs in a thread of its own."""
+    """Runs in one of the threads."""
     try:
         return _read_some(target, waiting, until)
     finally:
@@ -77,6 +86,7 @@ def _load(target: Target, batch: Sequence[Claim]) -> list[Loaded]:
     except STOPS:
         raise
     except Exception as error:  # A column that cannot be turned into Python.
+        raise_interruption(error)
         if len(batch) > 1:
             return [loaded for claim in batch for loaded in _load(target, [claim])]
         values = target.rows_of([batch[0].key]).values_list("mm_key", "mm_fingerprint")
@@ -95,6 +105,8 @@ def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome
     except STOPS:
         raise
     except Exception as error:  # Also a bug in reading one file.
+        if not isinstance(error, StorageUnavailable):  # What the storage did not give is tried again after others.
+            raise_interruption(error)
         return ended_by(error, claim, fingerprint)
 
 

@@ -12,7 +12,8 @@ from django.utils import timezone
 from mmsearch_django.conf import conf
 from mmsearch_django.exceptions import MmsearchError
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields
-from mmsearch_django.indexing import claims, floors, status, sweep
+from mmsearch_django.indexing import claims, floors, log, status, sweep
+from mmsearch_django.indexing.outcomes import raise_interruption
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target, target, targets
 from mmsearch_django.models import Example
@@ -26,7 +27,7 @@ BUSY_SECONDS = 60
 def others_wanted(model: type[models.Model]) -> int:
     """How many more workers the backlog would feed, beside the one that asks; none if some are at it already."""
     found = targets(model)
-    if any(status.workers(one, BUSY_SECONDS, conf.LEASE_SECONDS) for one in found):
+    if any(status.workers(one, BUSY_SECONDS) for one in found):
         return 0
     batches = sum(status.unfinished(one) for one in found) / conf.BATCH_SIZE
     return max(min(conf.WORKERS, ceil(batches)) - 1, 0)
@@ -67,7 +68,8 @@ def tick() -> dict[str, int]:
     for field in all_embedding_fields():
         try:
             workers = _tick(target(field))
-        except Exception:  # One field's trouble must not leave the others unverified.
+        except Exception as error:  # One field's trouble must not leave the others unverified.
+            raise_interruption(error)
             logger.exception("The sweep of %s failed.", field.label)
             continue
         wanted[_label(field)] = max(wanted[_label(field)], workers)
@@ -76,10 +78,11 @@ def tick() -> dict[str, int]:
 
 def _tick(one: Target) -> int:
     claims.drain(one)
-    sweep.sweep_slice(one)
+    if found := sweep.sweep_slice(one):
+        log.event(logging.INFO, "swept", field=str(one), marked=found)
     if not status.claimable(one):
         return 0
-    return max(conf.WORKERS - status.workers(one, BUSY_SECONDS, conf.LEASE_SECONDS), 0)
+    return max(conf.WORKERS - status.workers(one, BUSY_SECONDS), 0)
 
 
 def _label(field: EmbeddingField) -> str:

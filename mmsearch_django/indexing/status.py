@@ -9,7 +9,10 @@ from typing import Any
 from django.db import connections, models
 from django.db.models.functions import Cast
 
-from mmsearch_django.fields import embedding_fields
+from mmsearch_django.conf import conf
+from mmsearch_django.fields import EmbeddingField, embedding_fields, replacement, searched_fields
+from mmsearch_django.indexing.claims import CLAIMABLE, LEASED
+from mmsearch_django.indexing.switch import served_name
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
 from mmsearch_django.models import Mark, Space, State
 
@@ -45,6 +48,8 @@ class Status:
     """Rows brought to an end in each of the last minutes in which any was."""
     signature: str
     """What made the vectors; empty before the first."""
+    serves: str
+    """The name by which searches ask it; empty while another field serves. See ``mmsearch_switch``."""
     floors: dict[str, Any]
     """Calibrations by kind of query, as learnt from this library; empty while the shipped ones serve."""
     swept_at: datetime | None
@@ -63,6 +68,7 @@ def status(target: Target) -> Status:
         parameters: dict[str, Any] = {
             "space": target.space,
             "window": WINDOW_SECONDS,
+            "lease": conf.LEASE_SECONDS,
             "ages": [a for a in AGES.values() if a],
         }
         cursor.execute(COUNTS.format(objects=target.object_table, key=target.key_column), parameters)
@@ -87,6 +93,7 @@ def status(target: Target) -> Status:
         errors=dict(errors.most_common()),
         per_minute=60 * counts["ended"] / max(float(seconds), 60.0),
         signature=space.signature,
+        serves=served_name(target),
         floors=space.floors,
         swept_at=space.swept_at,
     )
@@ -95,7 +102,7 @@ def status(target: Target) -> Status:
 def claimable(target: Target) -> bool:
     """Whether a worker would find something to do now. Cheap."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(CLAIMABLE, {"space": target.space})
+        cursor.execute(ANY_CLAIMABLE, {"space": target.space, "lease": conf.LEASE_SECONDS})
         return bool(cursor.fetchone()[0])
 
 
@@ -109,14 +116,14 @@ def unfinished(target: Target) -> int:
 def leased(target: Target) -> bool:
     """Whether a worker, perhaps a dead one, holds claims."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(LEASED, {"space": target.space})
+        cursor.execute(ANY_LEASED, {"space": target.space, "lease": conf.LEASE_SECONDS})
         return bool(cursor.fetchone()[0])
 
 
-def workers(target: Target, seconds: int, lease: int) -> int:
+def workers(target: Target, seconds: int) -> int:
     """How many workers claimed something in the last seconds: each claim of a batch has a time of its own."""
     with connections[target.using].cursor() as cursor:
-        cursor.execute(WORKERS, {"space": target.space, "left": lease - seconds})
+        cursor.execute(WORKERS, {"space": target.space, "lease": conf.LEASE_SECONDS, "seconds": seconds})
         return int(cursor.fetchone()[0])
 
 
@@ -128,7 +135,7 @@ SELECT CASE WHEN s.id IS NULL OR m.object_id IS NOT NULL OR e.marked_at IS NOT N
             ELSE s.status END AS kind,
        s.error_class,
        width_bucket(extract(epoch FROM now() - COALESCE(m.marked_at, e.marked_at, s.changed_at)), %(ages)s) AS age,
-       count(*) FILTER (WHERE s.status = 'pending' AND s.lease_until > now()),
+       count(*) FILTER (WHERE s.status = 'pending' AND {LEASED}),
        count(*),
        count(*) FILTER (WHERE s.finished_at > now() - %(window)s * interval '1 second'),
        extract(epoch FROM now() - min(s.finished_at)
@@ -140,10 +147,8 @@ LEFT JOIN marked AS m ON m.object_id = o.{{key}}::text
 GROUP BY 1, 2, 3
 """
 
-CLAIMABLE = f"""
-SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s) OR EXISTS (
-    SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending'
-      AND (lease_until IS NULL OR lease_until < now()) AND (not_before IS NULL OR not_before <= now()))
+ANY_CLAIMABLE = f"""
+SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s) OR EXISTS (SELECT FROM {STATES} AS s WHERE {CLAIMABLE})
 """
 
 UNFINISHED = f"""
@@ -151,13 +156,14 @@ SELECT (SELECT count(*) FROM {STATES} WHERE space_id = %(space)s AND status = 'p
      + (SELECT count(*) FROM {MARKS} WHERE space_id = %(space)s)
 """
 
-LEASED = f"""
-SELECT EXISTS (SELECT FROM {STATES} WHERE space_id = %(space)s AND status = 'pending' AND lease_until >= now())
+ANY_LEASED = f"""
+SELECT EXISTS (SELECT FROM {STATES} AS s WHERE space_id = %(space)s AND status = 'pending' AND {LEASED})
 """
 
 WORKERS = f"""
-SELECT count(DISTINCT lease_until) FROM {STATES}
-WHERE space_id = %(space)s AND status = 'pending' AND lease_until > now() + %(left)s * interval '1 second'
+SELECT count(DISTINCT lease_until) FROM {STATES} AS s
+WHERE space_id = %(space)s AND status = 'pending' AND {LEASED}
+  AND lease_until > now() + (%(lease)s - %(seconds)s) * interval '1 second'
 """
 
 
@@ -175,14 +181,16 @@ class ObjectState:
 
 
 def of_objects(model: type[models.Model], keys: Iterable[Any], using: str) -> dict[str, list[ObjectState]]:
-    """The states of these objects by their key as text; what has none, or was just written, is pending."""
-    spaces = [(field.model._meta.label_lower, field.name) for field in embedding_fields(model).values()]
+    """The states of these objects in what serves, by their key as text.
+
+    What has none, or was just written, is pending.
+    """
     keys = [str(key) for key in keys]
-    if not keys or not spaces:
+    if not keys or not embedding_fields(model):
         return {}
-    models_, fields = map(list, zip(*spaces, strict=True))
+    asked, parameters = _spaces(model).using(using).query.sql_with_params()
     with connections[using].cursor() as cursor:
-        cursor.execute(OF_OBJECTS, {"models": models_, "fields": fields, "keys": keys})
+        cursor.execute(OF_OBJECTS.format(spaces=asked), [*parameters, keys])
         found: dict[str, list[ObjectState]] = {}
         for key, *state in cursor.fetchall():
             found.setdefault(key, []).append(ObjectState(*state))
@@ -201,7 +209,7 @@ def waiting(model: type[models.Model]) -> models.Q:
     """A condition on rows of the model: some field is not finished, or was just written."""
     everything = Mark.objects.filter(space__in=_spaces(model), object_id=None)
     unfinished: Any = models.Exists(_of_row(Mark, model)) | models.Exists(everything)
-    for name in embedding_fields(model):
+    for name in searched_fields(model):
         done = _of_row(State, model, name).exclude(status=State.Status.PENDING)
         unfinished |= ~models.Exists(done)
     condition: models.Q = unfinished
@@ -215,20 +223,29 @@ def _of_row(table: type[Mark | State], model: type[models.Model], name: str | No
 
 
 def _spaces(model: type[models.Model], name: str | None = None) -> "models.QuerySet[Any, Any]":
-    fields = [field for field in embedding_fields(model).values() if name in (None, field.name)]
+    """The spaces of what serves for the names of the model's fields, or for one of them."""
     spaces = models.Q()
-    for field in fields:
-        spaces |= models.Q(model=field.model._meta.label_lower, field=field.name)
+    for field in searched_fields(model).values():
+        if name in (None, field.name):
+            spaces |= _serving(field)
     return Space.objects.filter(spaces).values("pk")
+
+
+def _serving(field: EmbeddingField) -> models.Q:
+    label, other = field.model._meta.label_lower, replacement(field)
+    itself = models.Q(model=label, field=field.name)
+    if other is None:
+        return itself
+    instead = models.Q(model=label, field=other.name, serves=True)
+    return instead | itself & ~models.Q(models.Exists(Space.objects.filter(instead)))
 
 
 OF_OBJECTS = f"""
 SELECT key, space.field, CASE WHEN s.id IS NULL OR EXISTS (
            SELECT FROM {MARKS} AS m WHERE m.space_id = space.id AND (m.object_id = key OR m.object_id IS NULL)
        ) THEN 'pending' ELSE s.status END, coalesce(s.error_class, ''), coalesce(s.message, '')
-FROM unnest(%(models)s::text[], %(fields)s::text[]) AS asked (model, field)
-JOIN {SPACES} AS space ON space.model = asked.model AND space.field = asked.field
-CROSS JOIN unnest(%(keys)s::text[]) AS key
+FROM (SELECT * FROM {SPACES} WHERE id IN ({{spaces}})) AS space
+CROSS JOIN unnest(%s::text[]) AS key
 LEFT JOIN {STATES} AS s ON s.space_id = space.id AND s.object_id = key
 ORDER BY space.id, key
 """

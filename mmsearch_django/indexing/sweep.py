@@ -120,5 +120,5 @@ WITH slice(pk) AS MATERIALIZED ({{rows}})
 SELECT ARRAY(
     SELECT pk::text FROM slice
     WHERE NOT EXISTS (SELECT FROM {STATES} AS s WHERE s.space_id = %s AND s.object_id = slice.pk::text)
-), (SELECT count(*) FROM slice), (SELECT pk::text FROM slice ORDER BY pk DESC LIMIT 1)
+), (SELECT count(*) FROM slice), (SELECT pk::text FROM slice ORDER BY slice.pk DESC LIMIT 1)
 """

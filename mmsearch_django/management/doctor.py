@@ -61,16 +61,22 @@ def fields(targets: Iterable[Target]) -> Iterator[Finding]:
             yield _coverage(target, found)
             yield from _failures(target, found)
             yield _sweep(target, found)
-            yield _index(target)
+            yield _index(target, found)
         except (DatabaseError, MmsearchError) as error:
             yield Finding(str(target), "problem", str(error).strip())
 
 
 def _coverage(target: Target, found: Status) -> Finding:
-    text = f"{found.ready:,} of {found.total:,} are ready, {found.pending:,} pending"
+    text = f"{found.ready:,} of {found.total:,} are ready, {found.pending:,} pending{_role(target, found)}"
     if found.pending and not found.per_minute and not found.claimed:
         return Finding(str(target), "problem", f"{text}, and nobody works on them", WORK)
     return Finding(str(target), "ok", text)
+
+
+def _role(target: Target, found: Status) -> str:
+    if target.field.replaces:
+        return f"; serves as {found.serves}" if found.serves else f"; to replace {target.field.replaces}"
+    return "" if found.serves else "; another field serves in its place"
 
 
 def _failures(target: Target, found: Status) -> Iterator[Finding]:
@@ -89,7 +95,7 @@ def _sweep(target: Target, found: Status) -> Finding:
     return Finding(topic, "problem" if late else "ok", f"ran {minutes} min {seconds} s ago", WORK if late else "")
 
 
-def _index(target: Target) -> Finding:
+def _index(target: Target, found: Status) -> Finding:
     """Whether an index is there where it pays, and whether a search that may use it does."""
     topic, state = f"{target} index", hnsw.state(target)
     build = f"manage.py mmsearch_index {target.field.model._meta.label}"
@@ -99,6 +105,8 @@ def _index(target: Target) -> Finding:
         trouble = "missing" if state == "none" else "left invalid by a build that was cut short"
         return Finding(topic, "problem", f"{trouble}: searches are exact and slow", build)
     name = target.field.name
+    if not (found.serves or target.field.replaces):
+        return Finding(topic, "ok", "valid; no search asks it while another field serves in its place")
     rows = target.field.model._base_manager.using(target.using)
     like = rows.filter(**{f"{name}__isnull": False})[:1].get()
     answer = report(search(rows.all(), like=like, fields=[name], floor=None))

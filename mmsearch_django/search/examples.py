@@ -13,7 +13,7 @@ from django.utils import timezone
 from PIL.Image import Image
 
 from mmsearch_django.conf import conf
-from mmsearch_django.exceptions import ExampleGone, QueryError
+from mmsearch_django.exceptions import EmbedderError, ExampleGone, QueryError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.media import thumbnails
 from mmsearch_django.models import Example
@@ -32,9 +32,7 @@ def keep(model: type[models.Model], image: Any, crop: Box | None = None) -> Exam
     ``crop`` is left, top, right and bottom as shares (0 to 1) of width and height; of an Example, too. Raises
     UnreadableImage, or QueryError if no field of the model can be searched by a picture, or nothing is left of it.
     """
-    embedders = {field.alias: field.embedder for field in embedding_fields(model).values()}
-    able = [embedder for embedder in embedders.values() if "image" in embedder.modalities]
-    if not able:
+    if not any("image" in field.embedder.modalities for field in embedding_fields(model).values()):
         raise QueryError(f"No field of {model._meta.label} can be searched by a picture.", "image")
     if isinstance(image, Example):
         if not crop:
@@ -43,7 +41,7 @@ def keep(model: type[models.Model], image: Any, crop: Box | None = None) -> Exam
     term = terms.image(image)
     if crop:
         term = terms.image(cropped(term.picture, crop))
-    vectors = {embedder.signature.short: term.embed(embedder).tolist() for embedder in able}
+    vectors = _vectors(model, term)
     rows = Example.objects.using(router.db_for_write(Example))
     example = rows.filter(digest=term.digest).first() or Example(digest=term.digest)
     example.vectors = {**example.vectors, **vectors}
@@ -51,6 +49,20 @@ def keep(model: type[models.Model], image: Any, crop: Box | None = None) -> Exam
     example.expires_at = timezone.now() + timedelta(seconds=conf.EXAMPLE_SECONDS)
     example.save()
     return example
+
+
+def _vectors(model: type[models.Model], term: terms.Term) -> dict[str, list[float]]:
+    """By signature; replacements too, since one may serve before the example expires."""
+    vectors: dict[str, list[float]] = {}
+    for field in embedding_fields(model).values():
+        if "image" not in field.embedder.modalities or field.embedder.signature.short in vectors:
+            continue
+        try:
+            vectors[field.embedder.signature.short] = term.embed(field.embedder).tolist()
+        except EmbedderError:
+            if not field.replaces:  # A model on trial must not keep the one that serves from doing so.
+                raise
+    return vectors
 
 
 def cropped(picture: Image, box: Box) -> Image:

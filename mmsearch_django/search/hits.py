@@ -20,9 +20,9 @@ from django.db.models.sql.where import WhereNode
 
 from mmsearch_django.exceptions import QueryError
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.search import candidates, spaces
+from mmsearch_django.search import candidates
 from mmsearch_django.search.legs import EXACT_LIMIT, Names
-from mmsearch_django.search.query import Query
+from mmsearch_django.search.query import Query, settled
 from mmsearch_django.search.report import Match, MatchField, Report
 from mmsearch_django.search.statement import Statement
 
@@ -121,10 +121,9 @@ class Hits:
 
     def statement(self, compiler: Compiler, connection: Any) -> Statement:
         """The search over the rows that pass the outer query's filters. Raises EmptyResultSet if none can."""
-        if not self.query.checked:
-            fields = embedding_fields(self.model)
-            asked = [fields[leg.name] for leg in self.query.legs]
-            spaces.configured(asked, spaces.recorded(self.model, connection.alias), connection.alias)
+        query = self.query
+        if not query.checked:
+            query = settled(query, self.model, connection.alias)
         outer = compiler.query
         where = outer.where if candidates.groups_by_row(outer) else compiler.where
         inside, _ = candidates.split_where(outer, where, self.table_alias)
@@ -132,8 +131,8 @@ class Hits:
         sql, params = self._compile(keys, compiler, connection)
         filtered = bool(inside.children) or outer.group_by is not None
         return Statement(
-            self.query,
-            self._names(connection),
+            query,
+            self._names(query, connection),
             sql,
             params,
             filtered=filtered,
@@ -166,9 +165,9 @@ class Hits:
             return f"SELECT * FROM jsonb_to_recordset(%s::jsonb) AS hit({columns})", (self.window.rows,)
         return statement.hits()
 
-    def _names(self, connection: Any) -> Names:
+    def _names(self, query: Query, connection: Any) -> Names:
         fields = embedding_fields(self.model)
-        tables: list[Any] = [fields[leg.name].vectors._meta for leg in self.query.legs]
+        tables: list[Any] = [fields[leg.space[1]].vectors._meta for leg in query.legs]
         return Names(
             key_type=tables[0].pk.db_type(connection),
             tables=tuple(connection.ops.quote_name(table.db_table) for table in tables),

@@ -1,6 +1,5 @@
 """A search as asked: its legs, each with one query vector. Everything that can be wrong with it is said here."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +14,15 @@ from mmsearch_django.embedders.base import Modality, Vectors
 from mmsearch_django.embedders.calibration import Calibration
 from mmsearch_django.exceptions import (
     EmbedderError,
+    EmbedderUnavailable,
     EmptyQuery,
     InvalidVector,
     NotIndexed,
     QueryError,
-    UnknownField,
 )
 from mmsearch_django.fields import EmbeddingField, embedding_fields
 from mmsearch_django.search import spaces, terms
+from mmsearch_django.search.asked import Asked, choose
 from mmsearch_django.search.terms import Item, Term
 
 AVOID = 0.5
@@ -52,6 +52,7 @@ class Leg:
     """One ranked retrieval: an embedding field and the vector to compare with."""
 
     name: str
+    """What was asked for: the field, or the one that it serves in place of."""
     space: tuple[str, str]
     """Model label and field name, under which its state is kept."""
     literal: str
@@ -80,7 +81,7 @@ class Query:
     items: tuple[Any, ...] = ()
     """Keys of the objects that it asks by, which need not be found."""
     checked: bool = True
-    """Whether the vectors were known to be its legs' when it was built; else it is asked when it runs."""
+    """Whether the spaces were read when it was built; else see ``settled``, when it runs."""
 
 
 def build(
@@ -104,31 +105,43 @@ def build(
     Raises QueryError, SignatureMismatch if a field's vectors are another embedder's, or NotIndexed if there are objects
     alone to search by and none has a vector.
     """
-    made_by = spaces.recorded(model, using)  # Before the objects' vectors: another embedder may take over in between.
+    known = spaces.recorded(model, using)  # Before the objects' vectors: another embedder may take over in between.
+    available = spaces.serving(model, known)
+    stored = {field.name for fields in available.values() for field in fields}
     plus: list[Term | Item] = [] if text is None else [terms.text(text)]
     plus += [terms.image(each) for each in terms.several(image)]
-    plus += terms.items(terms.several(like), model, using)
+    plus += terms.items(terms.several(like), stored, model, using)
     if vector is not None and (plus or avoid is not None):
         raise QueryError("vector= is searched alone: leave out text, image, like and avoid.")
     if vector is None and not plus:
         raise EmptyQuery("There is nothing to search by: give a text, image=, like= or vector=.")
-    minus = terms.mixed(avoid, model, using)
-    names = _names(model, fields) or _default_names(model, plus, vector)
-    asked = _weighted(model, names, weights)
+    minus = terms.mixed(avoid, stored, model, using)
+    asked = choose(model, available, plus, fields, weights, raw=vector is not None)
     limits = replace(_limits(depth, floor, min_closeness), keywords=keywords)
-    checked = made_by is not None
-    if made_by is None or vector is not None or any(isinstance(term, Term) for term in (*plus, *minus)):
-        made_by = spaces.configured((field for field, _ in asked.values()), made_by, using)
-    if vector is not None:
-        query = _finish([_leg(field, weight, _raw_vector(field, vector)) for field, weight in asked.values()], limits)
+    if known is None or vector is not None or any(isinstance(term, Term) for term in (*plus, *minus)):
+        made_by = spaces.configured((each.field for each in asked), known, using)
     else:
-        query = _embed(asked, plus, minus, limits)
-    legs = tuple(replace(leg, signature=made_by[leg.name]) for leg in query.legs)
+        made_by = known.signatures
+    query = _embed(asked, plus, minus, limits) if vector is None else _finish(_raw_legs(asked, vector), limits)
+    legs = tuple(replace(leg, signature=made_by[leg.space[1]]) for leg in query.legs)
     items = tuple(term.pk for term in (*plus, *minus) if isinstance(term, Item))
-    return replace(query, legs=legs, items=items, checked=checked)
+    return replace(query, legs=legs, items=items, checked=known is not None)
 
 
-Asked = dict[str, tuple[EmbeddingField, float]]
+def settled(query: Query, model: type[models.Model], using: str | None) -> Query:
+    """The query that was built in a coroutine, where no database can be asked: of its legs those that serve now.
+
+    Raises SignatureMismatch, or EmbedderUnavailable if no leg is left.
+    """
+    available = spaces.serving(model, known := spaces.recorded(model, using))
+    fields = {name: {field.name for field in fields} for name, fields in available.items()}
+    legs = tuple(leg for leg in query.legs if leg.space[1] in fields[leg.name])
+    if not legs:
+        raise EmbedderUnavailable(f"The embedder of what serves {', '.join(query.degraded)} did not answer.")
+    spaces.configured((embedding_fields(model)[leg.space[1]] for leg in legs), known, using)
+    names = {leg.name for leg in legs}
+    away = tuple(dict.fromkeys(leg.name for leg in query.legs if leg.name not in names))
+    return replace(query, legs=legs, degraded=away + tuple(n for n in query.degraded if n not in (*names, *away)))
 
 
 @dataclass(frozen=True)
@@ -141,66 +154,16 @@ class Limits:
     keywords: models.Q | None = None
 
 
-def _names(model: type[models.Model], fields: Iterable[str] | None) -> list[str]:
-    """The fields that were asked for, each once; none if none were named."""
-    available = embedding_fields(model)
-    if not available:
-        raise QueryError(f"{model._meta.label} has no embedding field. Declare one, or use searchable().")
-    if fields is None:
-        return []
-    if isinstance(fields, str):
-        raise UnknownField(f"fields= takes a list of names: fields=[{fields!r}].")
-    names = list(dict.fromkeys(fields))
-    for name in names:
-        if name not in available:
-            raise UnknownField(f"{model._meta.label} has no embedding field {name!r}; it has {', '.join(available)}.")
-    if not names:
-        raise UnknownField(f"fields= names no field; {model._meta.label} has {', '.join(available)}.")
-    return names
-
-
-def _default_names(model: type[models.Model], plus: Sequence[Term | Item], vector: Any) -> list[str]:
-    """The legs that are asked when nobody names them.
-
-    A picture is compared with pictures: against captions it would bring one leg's noise to the other's certainty.
-    """
-    available = embedding_fields(model)
-    if vector is not None and len(available) > 1:
-        raise QueryError(f"vector= needs fields=: name the one it belongs to, of {', '.join(available)}.")
-    wanted: set[Modality] = {term.modality for term in plus if term.modality}
-    able = {name: field for name, field in available.items() if not wanted or wanted <= field.embedder.modalities}
-    if not able:
-        raise QueryError(f"No embedder of {model._meta.label} can embed {' and '.join(sorted(wanted))}.")
-    pictures = [name for name, field in able.items() if field.source.modality == "image"]
-    return pictures if pictures and "image" in wanted else list(able)
-
-
-def _weighted(model: type[models.Model], names: Sequence[str], weights: Mapping[str, float] | None) -> Asked:
-    available = embedding_fields(model)
-    weights = weights or {}
-    for name, weight in weights.items():
-        if name not in names:
-            raise UnknownField(
-                f"weights= names {name!r}, which is not searched; the fields are {', '.join(names)}.", "weights"
-            )
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise QueryError(f"The weight of {name!r} must be a number of 0 or more, not {weight!r}.", "weights")
-    asked = {name: (available[name], float(weights.get(name, 1.0))) for name in names if weights.get(name, 1.0) > 0}
-    if not asked:
-        raise QueryError(f"No field is left to search: give one of {', '.join(names)} a weight above 0.", "weights")
-    return asked
-
-
-def _embed(asked: Asked, plus: Sequence[Term | Item], minus: Sequence[Term | Item], limits: Limits) -> Query:
+def _embed(asked: Sequence[Asked], plus: Sequence[Term | Item], minus: Sequence[Term | Item], limits: Limits) -> Query:
     legs: list[Leg] = []
     away: dict[str, EmbedderError] = {}
-    for name, (field, weight) in asked.items():
+    for each in asked:
         try:
-            made = _towards(field, plus)
+            made = _towards(each.field, plus)
             if made is not None:
-                legs.append(_leg(field, weight, _away_from(field, made[0], minus), made[1]))
+                legs.append(_leg(each, _away_from(each.field, made[0], minus), made[1]))
         except EmbedderError as error:
-            away[name] = error
+            away[each.name] = error
     if not legs:
         raise next(iter(away.values()), _not_indexed(asked, plus))
     return _finish(legs, limits, tuple(away))
@@ -235,13 +198,26 @@ def _away_from(field: EmbeddingField, vector: Vectors, minus: Sequence[Term | It
     return vector
 
 
-def _not_indexed(asked: Asked, plus: Sequence[Term | Item]) -> NotIndexed:
+def _not_indexed(asked: Sequence[Asked], plus: Sequence[Term | Item]) -> NotIndexed:
     keys = ", ".join(repr(term.pk) for term in plus if isinstance(term, Item))
-    model = next(iter(asked.values()))[0].model
+    model = asked[0].field.model
     return NotIndexed(
-        f"{model._meta.label} {keys} has no vector yet in {', '.join(asked)}; "
+        f"{model._meta.label} {keys} has no vector yet in {', '.join(each.name for each in asked)}; "
         f"run mmsearch_index, or see mmsearch_status for the reason."
     )
+
+
+def _raw_legs(asked: Sequence[Asked], vector: Any) -> list[Leg]:
+    """A vector may be of one only of the fields that may serve."""
+    legs, unfit = [], []
+    for each in asked:
+        try:
+            legs.append(_leg(each, _raw_vector(each.field, vector)))
+        except InvalidVector as error:
+            unfit.append(error)
+    if {leg.name for leg in legs} != {each.name for each in asked}:
+        raise unfit[0]
+    return legs
 
 
 def _raw_vector(field: EmbeddingField, vector: Any) -> Vectors:
@@ -280,13 +256,13 @@ def _finish(legs: Sequence[Leg], limits: Limits, degraded: tuple[str, ...] = ())
     return Query(tuple(legs), limits.depth, degraded, limits.floor, limits.min_closeness, limits.keywords)
 
 
-def _leg(field: EmbeddingField, weight: float, vector: Vectors, shares: tuple[Share, ...] = ()) -> Leg:
+def _leg(asked: Asked, vector: Vectors, shares: tuple[Share, ...] = ()) -> Leg:
     return Leg(
-        name=field.name,
-        space=(field.model._meta.label_lower, field.name),
+        name=asked.name,
+        space=(asked.field.model._meta.label_lower, asked.field.name),
         literal=literal(vector),
         dimensions=len(vector),
-        weight=weight,
+        weight=asked.weight,
         shares=shares,
     )
 

@@ -1,6 +1,6 @@
 """What someone searches by: a text or a picture, embedded once and cached, or an object with vectors of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
@@ -14,7 +14,7 @@ from PIL.Image import Image
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Embedder, Modality, Vectors
 from mmsearch_django.exceptions import AssetError, EmptyQuery, ExampleGone, QueryError, UnreadableImage
-from mmsearch_django.fields import EmbeddingField, embedding_fields
+from mmsearch_django.fields import EmbeddingField
 from mmsearch_django.media import images
 from mmsearch_django.models import Example
 
@@ -90,10 +90,10 @@ def several(value: Any) -> list[Any]:
     return [each for each in values if each is not None]
 
 
-def mixed(value: Any, model: type[models.Model], using: str | None = None) -> list[Term | Item]:
+def mixed(value: Any, fields: Iterable[str], model: type[models.Model], using: str | None = None) -> list[Term | Item]:
     """The terms of texts, pictures and objects of the model. Raises what ``text``, ``image`` and ``items`` do."""
     values = several(value)
-    read = iter(items([each for each in values if _is_item(each)], model, using))
+    read = iter(items([each for each in values if _is_item(each)], fields, model, using))
     return [next(read) if _is_item(each) else text(each) if isinstance(each, str) else image(each) for each in values]
 
 
@@ -101,15 +101,17 @@ def _is_item(value: Any) -> bool:
     return isinstance(value, models.Model) and not isinstance(value, Example)
 
 
-def items(objects: Sequence[models.Model], model: type[models.Model], using: str | None = None) -> list[Item]:
-    """The terms of objects, their vectors read by one statement. Raises QueryError for what is none."""
+def items(
+    objects: Sequence[models.Model], fields: Iterable[str], model: type[models.Model], using: str | None = None
+) -> list[Item]:
+    """The terms of objects, their vectors in these fields read by one statement. Raises QueryError for what is none."""
     for obj in objects:
         if not isinstance(obj, model._meta.concrete_model or model):
             named = type(obj)._meta.label if isinstance(obj, models.Model) else type(obj).__name__
             raise QueryError(f"{model._meta.label} cannot be searched by a {named}.", "like")
     if not objects:
         return []
-    names = list(embedding_fields(model))
+    names = sorted(fields)
     rows: models.QuerySet[Any] = models.QuerySet(model).using(using).filter(pk__in=[obj.pk for obj in objects])
     found = {key: vectors for key, *vectors in rows.values_list("pk", *(f"{name}__vector" for name in names))}
     return [Item(obj.pk, _vectors(names, found.get(obj.pk, []))) for obj in objects]

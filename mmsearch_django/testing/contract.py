@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Barrier
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,8 +22,6 @@ MODALITIES = ("text", "image")
 UNIT = 1e-3
 """How far from one the length of a vector may be."""
 THREADS = 4
-WRONG_TEXTS: tuple[object, ...] = ("a text alone", [None], [b"bytes"], ["a text", 1], [["nested"]])
-WRONG_PICTURES: tuple[object, ...] = ([None], ["/a/path.png"], [b"bytes"])
 
 
 @dataclass(frozen=True)
@@ -119,10 +118,10 @@ class EmbedderContract:
     def test_wrong_types_are_refused(self) -> None:
         embedder = self._embedder()
         if "text" in embedder.modalities:
-            for texts in WRONG_TEXTS:
+            for texts in inputs.WRONG_TEXTS:
                 _require_raises(TypeError, embedder.embed_texts, texts, f"the texts {texts!r}")
         if "image" in embedder.modalities:
-            for pictures in (*WRONG_PICTURES, inputs.pictures()[0]):
+            for pictures in (*inputs.WRONG_PICTURES, inputs.pictures()[0]):
                 _require_raises(TypeError, embedder.embed_images, pictures, f"the pictures {pictures!r}")
 
     # Vectors
@@ -205,7 +204,7 @@ class EmbedderContract:
     def test_threads_may_share_it(self) -> None:
         for kind in self._kinds():
             alone = kind.embed(kind.different)
-            with ThreadPoolExecutor(THREADS) as pool:
+            with ThreadPoolExecutor(THREADS, initializer=Barrier(THREADS).wait) as pool:  # They begin together.
                 for vectors in pool.map(kind.embed, [kind.different] * THREADS):
                     self._require_same(
                         alone, vectors, f"a {kind.name} got another vector in a thread; keep no state, or take a lock"

@@ -13,6 +13,8 @@ DIFFERENT_TEXTS = (*CAPTIONS.values(), "a red car by the sea", "coffee")
 """No model may take any of these for another."""
 TEXTS = (*DIFFERENT_TEXTS, "x", "deux chats " * 20, "снег и лёд", "猫", "a b")
 """Of many lengths, which batches have to pad."""
+WRONG_TEXTS: tuple[object, ...] = ("a text alone", [None], [b"bytes"], ["a text", 1], [["nested"]])
+WRONG_PICTURES: tuple[object, ...] = ([None], ["/a/path.png"], [b"bytes"])
 HOSTILE_TEXTS = {
     "empty": "",
     "white space": " \n\t\u200b",

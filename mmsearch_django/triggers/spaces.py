@@ -31,6 +31,8 @@ def plan(
     """``fields`` are those to serve in this database, ``declared`` all of the project."""
     labels = {label(field) for field in declared}
     gone = [row for row in rows if (row.model, row.field) not in labels and row.pk not in found.spaces]
+    fields = list(fields)
+    gone += _taken_over(fields, found, rows, labels)
     changes = [_remove(row, found) for row in gone]
     kept = {row.pk: row for row in rows if row not in gone}
     ids: list[tuple[EmbeddingField, int]] = []
@@ -55,6 +57,18 @@ def _space_of(field: EmbeddingField, vectors: Relation, rows: dict[int, Space], 
     while space in rows:
         space += 1
     return space
+
+
+def _taken_over(
+    fields: Sequence[EmbeddingField], found: Catalogue, rows: Sequence[Space], labels: set[Label]
+) -> list[Space]:
+    """Rows of fields whose table was dropped, and whose name went to another table, which has a space of its own.
+
+    So it is when a replacement takes the name of what it replaced.
+    """
+    named = {label(field): _named_space(found.tables[field.vectors._meta.db_table]) for field in fields}
+    free = {row.pk for row in rows if (row.model, row.field) not in labels}
+    return [row for row in rows if row.pk not in found.spaces and named.get((row.model, row.field)) in free]
 
 
 def _named_space(vectors: Relation) -> int:
@@ -96,7 +110,7 @@ def _vector_table(field: EmbeddingField, vectors: Relation, space: int) -> list[
 def _remove(row: Space, found: Catalogue) -> Change:
     owned = [f"DELETE FROM {_table(model, found)} WHERE space_id = {row.pk}" for model in (Mark, State)]
     own = f"DELETE FROM {_table(Space, found)} WHERE id = {row.pk}"
-    problem = f"{row} is no longer declared and has no vector table, yet its states are kept."
+    problem = f"The vector table of {row} is gone, yet its states are kept."
     return Change(f"forget the space of {row}", problem, (*owned, own))
 
 

@@ -21,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from safetensors.numpy import save
 
 from mmsearch_django.embedders.starter import StarterEngine, colours, weights
@@ -49,6 +50,7 @@ class Wordbook:
 
 
 def main() -> None:
+    Image.MAX_IMAGE_PIXELS = None  # Only their headers are read: openclipart has drawings of 200 million pixels.
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder

@@ -25,7 +25,6 @@ EMOJI_SIDE = 256
 MAX_TAGS = 6
 MAX_CHARACTERS = 100
 MAX_PIXELS = 4_000_000
-Image.MAX_IMAGE_PIXELS = None  # Only their headers are read: openclipart has drawings of 200 million pixels.
 
 
 @dataclass(frozen=True)

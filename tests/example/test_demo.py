@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.indexing.processes import wait_for
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -147,6 +149,20 @@ def test_it_serves_and_however_it_ends_nothing_is_left(data, number):
     while users_of(data):
         assert time.monotonic() < end, users_of(data)
         time.sleep(0.2)
+
+
+def test_a_worker_that_is_killed_is_started_again(data):
+    log = data / "logs/worker.log"
+
+    def worker(demo):
+        return next((one for one in psutil.Process(demo.pid).children() if _mentions(one, "celery")), None)
+
+    with served(data) as demo:
+        address(demo)
+        killed, started = worker(demo), log.read_text().count("ready.")
+        killed.kill()
+        wait_for(lambda: (found := worker(demo)) and found.pid != killed.pid, seconds=30)
+        wait_for(lambda: log.read_text().count("ready.") > started, seconds=30)
 
 
 def test_two_copies_serve_side_by_side(data, tmp_path):

@@ -35,6 +35,16 @@ def test_it_is_built_once(filled):
     assert not hnsw.build(filled)
 
 
+def test_the_one_of_a_table_that_was_renamed_is_kept(filled):
+    hnsw.build(filled)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER INDEX tests_asset_words_hnsw RENAME TO tests_asset_words2_hnsw")
+    assert hnsw.state(filled) == "valid"
+    assert not hnsw.build(filled)
+    hnsw.drop(filled)
+    assert hnsw.state(filled) == "none"
+
+
 def test_it_is_not_built_before_it_pays(filled):
     filled.vectors.filter(pk=1).delete()
     assert not hnsw.build(filled)

@@ -1,4 +1,5 @@
 import threading
+import time
 from hashlib import sha256
 from io import BytesIO
 from types import SimpleNamespace
@@ -338,6 +339,16 @@ class TestOverlap:
         meanwhile(monkeypatch, words, lambda text: finished.append((text, words.states.filter(status="ready").count())))
         embed_all(words, size=1)
         assert finished == [("good", 0), ("deadly", 1)]
+
+    def test_nothing_is_claimed_while_it_is_embedded(self, words, monkeypatch):
+        deadly, *_ = make("deadly", "good")
+        claims.drain(words)
+        words.states.filter(object_id=deadly.pk).update(attempts=1)
+        events, claim = [], claims.claim
+        monkeypatch.setattr(claims, "claim", lambda *args: events.append("claim") or claim(*args))
+        engine(monkeypatch, lambda texts: time.sleep(0.05) or events.append(texts))
+        embed_all(words, size=1)
+        assert events[:2] == ["claim", ["deadly"]]
 
 
 class TestPace:

@@ -1,6 +1,8 @@
 import threading
+import time
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
 
@@ -26,6 +28,11 @@ class TestThreads:
     @pytest.fixture(autouse=True)
     def two(self, monkeypatch):
         monkeypatch.setattr(reading, "READERS", 2)
+
+    @pytest.fixture(autouse=True)
+    def none_is_left(self, two):
+        yield
+        assert not [one for one in threading.enumerate() if one.name.startswith("mmsearch-")]
 
     def patched(self, monkeypatch, visual, act):
         def read(instance):
@@ -71,3 +78,30 @@ class TestThreads:
         with pytest.raises(ConfigurationError, match="no decoder"):
             embed_all(visual)
         assert set(visual.states.values_list("status", "lease_until")) == {("pending", None)}
+
+    def test_a_soft_time_limit_is_nobodys_fault(self, visual, monkeypatch, struck):
+        visual.field.embedder.warm_up()
+        read = []
+
+        def act(asset):
+            read.append(asset.title)
+            if len(read) == 1:
+                struck()
+            time.sleep(0.5)
+
+        with monkeypatch.context() as patch:
+            self.patched(patch, visual, act)
+            with pytest.raises(SoftTimeLimitExceeded):
+                embed_all(visual)
+        assert len(read) == 2  # One for each thread: the third was left.
+        assert set(visual.states.values_list("status", "attempts", "lease_until")) == {("pending", 0, None)}
+        assert embed_all(visual) == {"ready": 3}
+
+    def test_threads_are_kept_from_batch_to_batch(self, visual, monkeypatch):
+        """A storage that keeps a connection for each thread does not connect for each batch."""
+        monkeypatch.setattr(reading, "READERS", 1)
+        threads = []
+        self.patched(monkeypatch, visual, lambda asset: threads.append(threading.current_thread()))
+        assert embed_all(visual, size=1) == {"ready": 3}
+        assert len(set(threads)) == 1
+        assert threads[0] is not threading.current_thread()

@@ -1,4 +1,7 @@
+from datetime import timedelta
+
 import pytest
+from django.db.models import F
 from django.db.models.expressions import RawSQL
 
 from mmsearch_django.indexing import claims
@@ -84,5 +87,6 @@ def test_workers_are_those_who_claimed_lately(words):
     Asset.objects.bulk_create([Asset(title=title) for title in "abc"])
     claims.drain(words)
     claims.claim(words, 2)
-    assert workers(words, 60, 300) == 1
-    assert workers(words, 60, 1000) == 0
+    assert workers(words, 60) == 1
+    words.states.update(lease_until=F("lease_until") - timedelta(seconds=61))
+    assert workers(words, 60) == 0

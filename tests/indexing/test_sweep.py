@@ -103,6 +103,11 @@ class TestSlices:
         assert cursors[-1] == ""
         assert [cursor.split()[0] for cursor in cursors[:-1]] == ["rows"] * 2 + ["states"] * 3 + ["vectors"] * 3
 
+    def test_keys_go_by_their_number(self, words):
+        Asset.objects.bulk_create([Asset(pk=pk, title="red") for pk in (8, 9, 10, 11)])
+        embed_all(words)
+        assert sweep.orphan_vectors(words, "8", 2).end == "10"
+
     def test_it_says_when_it_ran(self, words):
         before = timezone.now()
         sweep.sweep_slice(words)

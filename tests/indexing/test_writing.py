@@ -1,5 +1,7 @@
+from contextlib import contextmanager
+
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from mmsearch_django.exceptions import SignatureMismatch
 from mmsearch_django.indexing import claims
@@ -47,6 +49,49 @@ class TestChangedMeanwhile:
             cursor.execute("SET LOCAL session_replication_role = origin")
         assert embed_all(words) == {}
         assert statuses(words) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+class TestFullDisk:
+    """Postgres says so by this SQLSTATE, of whatever a write would make larger."""
+
+    @contextmanager
+    def full(self, table, event):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+            )
+            cursor.execute(f"CREATE TRIGGER full_disk BEFORE {event} EXECUTE FUNCTION full_disk()")
+            try:
+                yield
+            finally:
+                cursor.execute(f"DROP TRIGGER full_disk ON {table}; DROP FUNCTION full_disk()")
+
+    def test_while_vectors_are_written_all_are_given_back(self, words):
+        make("a", "b")
+        table = "tests_asset_words"
+        with self.full(table, f"INSERT ON {table}"), pytest.raises(OperationalError, match="could not extend"):
+            embed_all(words)
+        assert set(words.states.values_list("status", "attempts", "lease_until")) == {("pending", 0, None)}
+        assert embed_all(words) == {"ready": 2}
+
+    def test_while_nothing_can_be_given_back_leases_run_out(self, words):
+        make("a", "b")
+        table = "mmsearch_django_state"
+        given = f"UPDATE ON {table} FOR EACH ROW WHEN (NEW.lease_until IS NULL)"
+        with self.full(table, given), pytest.raises(OperationalError, match="could not extend"):
+            embed_all(words)
+        assert set(words.states.values_list("status", "attempts")) == {("pending", 1)}
+        words.states.update(lease_until="2020-01-01T00:00Z")
+        assert embed_all(words) == {"ready": 2}
+
+    def test_marks_wait(self, words):
+        make("a")
+        table = "mmsearch_django_state"
+        with self.full(table, f"INSERT ON {table}"), pytest.raises(OperationalError, match="could not extend"):
+            embed_all(words)
+        assert embed_all(words) == {"ready": 1}
 
 
 class TestSignatures:

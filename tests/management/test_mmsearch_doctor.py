@@ -52,7 +52,7 @@ def test_all_is_well(capsys):
     topics = [text.split(maxsplit=1)[1].partition(":")[0] for text in found]
     assert topics[:2] == ["database 'default'", "checks"]
     assert {"tests.Asset.words", "tests.Asset.words sweep", "tests.Asset.words index", "Celery"} <= set(topics)
-    assert topics[-1] == "embedder 'default'"
+    assert topics[-2:] == ["embedder 'default'", "embedder 'next'"]
     assert "2 of 2 are ready, 0 pending" in line(capsys, "tests.Asset.words:")
     assert "pgvector 0." in line(capsys, "database")
 

@@ -4,9 +4,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mmsearch_django.embedders.calibration import Calibration
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Space
 from tests.indexing.conftest import embed_all
-from tests.models import Asset
+from tests.models import Asset, Product
 
 
 @pytest.fixture
@@ -87,3 +89,53 @@ def test_unreadable_judgements(judged):
     (judged / "qrels.txt").write_text("1 0 cat.jpg\n")
     with pytest.raises(CommandError, match=r"qrels.txt:1: expected"):
         evaluate(judged)
+
+
+@pytest.fixture
+def compared(db, tmp_path):
+    """What replaces ``words`` has lost the cow and nothing else."""
+    Product.objects.bulk_create([Product(name=name) for name in ("cat", "dog", "cow")])
+    for field in embedding_fields(Product).values():
+        embed_all(target(field))
+    Product.objects.get(name="cow").words2.delete()
+    (tmp_path / "queries.tsv").write_text("1\tcat\n2\tdog\n3\tcow\n")
+    (tmp_path / "qrels.txt").write_text("1 0 cat 1\n2 0 dog 1\n3 0 cow 1\n")
+    return tmp_path
+
+
+class TestVariant:
+    OPTIONS = {"label": "tests.Product", "item_field": "name"}
+
+    def test_json(self, compared, capsys):
+        evaluate(compared, "--variant", "words=words2", format="json", **self.OPTIONS)
+        found = json.loads(capsys.readouterr().out)
+        assert (found["words"]["nDCG@10"], found["words2"]["nDCG@10"]) == pytest.approx((1, 2 / 3))
+        assert found["difference"]["P@1"]["mean"] == pytest.approx(-1 / 3)
+        assert found["changed"] == [{"query": "3", "before": 1.0, "after": 0.0}]
+
+    def test_text(self, compared, capsys):
+        evaluate(compared, "--variant", "words=words2", **self.OPTIONS)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split()[:2] == ["words", "words2"]
+        assert lines[1].split() == [
+            "nDCG@10",
+            "1",
+            "0.6667",
+            "-0.3333",
+            "(-1.0000",
+            "to",
+            "+0.0000):",
+            "may",
+            "be",
+            "chance",
+        ]
+        assert lines[-4:] == ["0 queries gain in nDCG@10.", "", "1 queries lose:", "  1.000  0.000  3  cow"]
+
+    @pytest.mark.parametrize("variant", ["words", "words=", "=words2"])
+    def test_of_no_pair(self, compared, variant):
+        with pytest.raises(CommandError, match="write it as field=other"):
+            evaluate(compared, f"--variant={variant}", **self.OPTIONS)
+
+    def test_of_no_field(self, compared):
+        with pytest.raises(CommandError, match="to ask in its place"):
+            evaluate(compared, "--variant", "words=sound", **self.OPTIONS)

@@ -41,6 +41,7 @@ def test_json(failed, capsys):
         "per_minute": 2.0,
         "seconds_left": 0.0,
         "signature": str(failed.field.embedder.signature),
+        "serves": "words",
         "floors": {},
         "swept_at": None,
     }

@@ -14,7 +14,10 @@ from mmsearch_django.indexing.targets import Target
 from mmsearch_django.management.targets import find_targets
 
 COUNTS = ("ready", "stale", "pending", "claimed", "failed", "skipped", "total")
-FACTS = ("model", "field", *COUNTS, "ages", "errors", "per_minute", "seconds_left", "signature", "floors", "swept_at")
+FACTS = (
+    *("model", "field", *COUNTS, "ages", "errors", "per_minute", "seconds_left"),
+    *("signature", "serves", "floors", "swept_at"),
+)
 
 
 class Command(BaseCommand):
@@ -35,7 +38,7 @@ class Command(BaseCommand):
             rows = [{name: getattr(row, name) for name in FACTS} for row in found]
             self.stdout.write(json.dumps(rows, indent=2, cls=DjangoJSONEncoder))
         else:
-            lines = [*table(found), *reasons(found), *refusals(targets), *sections(found)]
+            lines = [*table(found), *reasons(found), *refusals(targets), *serving(targets, found), *sections(found)]
             self.stdout.write("\n".join(lines))
 
 
@@ -79,6 +82,18 @@ def refusals(targets: Sequence[Target]) -> list[str]:
         except SignatureMismatch as error:
             lines.append(f"  {error}")
     return ["", "Searches are refused:", *lines] if lines else []
+
+
+def serving(targets: Sequence[Target], found: Sequence[Status]) -> list[str]:
+    """Which field serves, where one is declared to replace another."""
+    pairs = [(target, row) for target, row in zip(targets, found, strict=True) if target.field.replaces]
+    lines = [f"  {row.model}.{target.field.replaces}: {_serves(target, row)}" for target, row in pairs]
+    return ["", "Serving:", *lines] if lines else []
+
+
+def _serves(target: Target, row: Status) -> str:
+    new, old = target.field.name, target.field.replaces
+    return f"{new}, in place of {old}" if row.serves else f"{old}; {new} is declared to replace it"
 
 
 def sections(found: Sequence[Status]) -> list[str]:

@@ -1,3 +1,4 @@
+import io
 import signal
 import sys
 import time
@@ -12,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
+from django.db import ProgrammingError
 from tqdm import tqdm
 
 import example_project
@@ -48,11 +50,11 @@ class Command(BaseCommand):
 
     def run(self, *, no_serve: bool, port: int | None) -> None:
         self.say("Setting up the database ...")
-        call_command("migrate", verbosity=0)
+        migrate()
         given_up = [renewal.reembed(target) for target in targets(Asset)]
         if any(given_up):
             self.say("This folder was embedded by another model than today's: its media are embedded anew.")
-        call_command("check", databases=["default"])
+        call_command("check", databases=["default"], stdout=io.StringIO())
         create_login()
         with Worker(settings.DATA / "logs/worker.log") as worker:
             self.say("Importing the demo media ...")
@@ -64,7 +66,8 @@ class Command(BaseCommand):
                 require_all_ready(found)
                 return
             try:
-                self.serve(port)
+                with worker.kept():
+                    self.serve(port)
             finally:
                 self.say("\nStopping the worker ...")
 
@@ -107,6 +110,16 @@ class Command(BaseCommand):
 
 def interrupt(number: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def migrate() -> None:
+    try:
+        call_command("migrate", verbosity=0)
+    except ProgrammingError as error:
+        raise CommandError(
+            f"{settings.DATA} was made by a version too early to be brought up to date ({error}). Move it away, or set "
+            f"EXAMPLE_DATA to another folder."
+        ) from error
 
 
 def create_login() -> None:
