@@ -1,5 +1,6 @@
 from django.db import models
 
+from benchmarks.photographs import Photographs
 from mmsearch_django.fields import EmbeddingField
 from mmsearch_django.queryset import SearchManager
 from mmsearch_django.sources import ImageSource, TextSource
@@ -24,15 +25,48 @@ class Item(models.Model):
         return self.title
 
 
-class Picture(models.Model):
-    file = models.FileField()
+class Media(models.Model):
+    """About what a picture's row holds in a media library."""
 
-    look = EmbeddingField(ImageSource("file"), embedder="pictures")
+    file = models.FileField(storage=Photographs())
+    title = models.CharField(max_length=200)
+    caption = models.TextField(blank=True)
+    creator = models.CharField(max_length=100, blank=True)
+    licence = models.CharField(max_length=50, blank=True, db_index=True)
+    source = models.URLField(blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    place = models.CharField(max_length=100, blank=True)
+    camera = models.CharField(max_length=100, blank=True)
+    width = models.IntegerField(default=4000)
+    height = models.IntegerField(default=3000)
+    size = models.BigIntegerField(default=3_000_000)
+    rating = models.IntegerField(default=0, db_index=True)
+    latitude = models.FloatField(null=True)
+    longitude = models.FloatField(null=True)
+    published = models.BooleanField(default=True)
+    details = models.JSONField(default=dict)
+    taken_at = models.DateTimeField(null=True, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
 
-    objects = SearchManager()
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Photo(Media):
+    """Searched by its file."""
+
+    look = EmbeddingField(ImageSource("file"), embedder="starter")
 
     class Meta:
         app_label = "benchmarks"
 
-    def __str__(self) -> str:
-        return str(self.file)
+
+class PlainPhoto(Media):
+    """The same table without search."""
+
+    class Meta:
+        app_label = "benchmarks"

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import dj_database_url
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("BENCHMARK_DATA") or BASE_DIR / ".benchmark_data").resolve()
+DATA = Path(os.environ.get("BENCHMARK_DATA") or Path(__file__).resolve().parent.parent / ".benchmark_data").resolve()
 DIMENSIONS = int(os.environ.get("BENCHMARK_DIMENSIONS", "384"))
 
 if not os.environ.get("DATABASE_URL"):
@@ -19,7 +18,6 @@ else:
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "mmsearch_django", "benchmarks"]
 MIGRATION_MODULES = {"benchmarks": None}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-MEDIA_ROOT = DATA / "media"
 USE_TZ = True
 SECRET_KEY = "benchmarks"
 MMSEARCH = {
@@ -28,6 +26,6 @@ MMSEARCH = {
             "BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder",
             "OPTIONS": {"dimensions": DIMENSIONS},
         },
-        "pictures": {"BACKEND": "mmsearch_django.embedders.starter.StarterEmbedder"},
+        "starter": {"BACKEND": "mmsearch_django.embedders.starter.StarterEmbedder"},
     },
 }

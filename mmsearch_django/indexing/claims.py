@@ -13,6 +13,7 @@ from django.db import OperationalError, connections, models
 from django.utils import timezone
 
 from mmsearch_django.conf import conf
+from mmsearch_django.indexing.binary import binding_cursor
 from mmsearch_django.indexing.lanes import BOTH, CONDITIONS, Lanes, allowed, held, open_lanes, spend
 from mmsearch_django.indexing.targets import MARKS, STATES, Target
 from mmsearch_django.models import Lane
@@ -124,6 +125,8 @@ def release(target: Target, claims: Iterable[Claim], *, delay: float | None = No
     A claim that another worker took over is theirs.
     """
     claims = list(claims)
+    if not claims:
+        return
     with connections[target.using].cursor() as cursor:
         cursor.execute(
             RELEASE,
@@ -158,7 +161,7 @@ def _claim(target: Target, size: int, lanes: Lanes) -> list[Claim]:
     if not lanes:
         return []
     values = {"space": target.space, "size": size, "lease": conf.LEASE_SECONDS}
-    with connections[target.using].cursor() as cursor:
+    with binding_cursor(target.using) as cursor:
         cursor.execute(CLAIM.format(lanes=CONDITIONS[lanes]), values)
         return [Claim(*row) for row in cursor.fetchall()]
 

@@ -4,13 +4,22 @@ import random
 from dataclasses import dataclass
 
 import numpy as np
+from django.db import InterfaceError, OperationalError
 from numpy.typing import NDArray
 
-from mmsearch_django.exceptions import AssetError, InputRefused
+from mmsearch_django.exceptions import (
+    AssetError,
+    ConfigurationError,
+    EmbedderUnavailable,
+    InputRefused,
+    SelfTestFailed,
+)
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.models import State
 from mmsearch_django.sources import Content, Skip
 
+STOPS = (EmbedderUnavailable, SelfTestFailed, ConfigurationError, OperationalError, InterfaceError)
+"""Not the fault of one asset: nothing could be embedded now."""
 MAX_RETRIES = 8
 """About an hour of a storage that does not answer."""
 FIRST_DELAY = 15

@@ -8,27 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db import DatabaseError, connections
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
-from mmsearch_django.exceptions import (
-    ConfigurationError,
-    EmbedderUnavailable,
-    SelfTestFailed,
-    StorageUnavailable,
-    WorkerDied,
-)
 from mmsearch_django.indexing import claims, log, status, writing
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.lanes import BOTH, Lanes
-from mmsearch_django.indexing.outcomes import Outcome, Read, ended_by, raise_interruption, ready
+from mmsearch_django.indexing.outcomes import STOPS, Outcome, Read, ended_by, raise_interruption, ready
+from mmsearch_django.indexing.reading import Reader
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.triggers.locks import is_contention
 
 Embed = Callable[[list[Any]], Vectors]
-STOPS = (EmbedderUnavailable, SelfTestFailed, ConfigurationError, OperationalError, InterfaceError)
-"""Not the fault of one asset: nothing could be embedded now."""
 LOCK_PAUSE = 0.2
 LARGEST = 32
 """Times BATCH_SIZE: as many texts are claimed and written together at most."""
@@ -110,6 +102,7 @@ class UnderWay:
         self.batches: deque[Batch] = deque()
         self.embedder = target.field.embedder.here()
         self.warm = self.embedder.loaded
+        self.reader = Reader(target)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="mmsearch-embedder")
 
     def __enter__(self) -> "UnderWay":
@@ -117,6 +110,7 @@ class UnderWay:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.thread.shutdown(cancel_futures=True)
+        self.reader.close()
         for batch in self.batches:
             self._release(batch.claims, error)
 
@@ -128,13 +122,12 @@ class UnderWay:
         since = time.monotonic()
         try:
             self._renew()
-            outcomes, reads = read(self.target, batch)
-            same, new = _known(self.target, reads)
+            ended, new = self.reader.read(batch)
             if new and not self.warm:
                 with claims.excused(self.target, batch):
                     self.embedder.warm_up()
                 self.warm = True
-            embedding = self.thread.submit(_embed_apart, self._embed, outcomes + same, new)
+            embedding = self.thread.submit(_embed_apart, self._embed, ended, new)
         except BaseException as error:
             self._release(batch, error)
             raise
@@ -180,65 +173,6 @@ class UnderWay:
             claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
 
 
-def read(target: Target, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
-    """What ended already, and what is to be embedded.
-
-    What a slow storage left no time for is in neither, and so given back: a batch must end before its lease, or
-    another worker would take it over and blame this one's death on the files.
-    """
-    until = time.monotonic() + conf.LEASE_SECONDS / 2
-    results: list[Outcome | Read] = []
-    for claim, row, fingerprint in _load(target, batch):
-        if results and time.monotonic() > until:
-            break
-        results.append(_read(target, claim, row, fingerprint))
-    return [r for r in results if isinstance(r, Outcome)], [r for r in results if isinstance(r, Read)]
-
-
-def _load(target: Target, batch: Sequence[Claim]) -> list[tuple[Claim, Any, bytes]]:
-    """Each claim with its row, or what was raised when the row was loaded, and the row's fingerprint.
-
-    A row that is gone is marked, for the drain to forget it.
-    """
-    try:
-        rows = {row.mm_key: (row, row.mm_fingerprint) for row in target.rows_of(claim.key for claim in batch)}
-    except STOPS:
-        raise
-    except Exception as error:  # A column that cannot be turned into Python.
-        raise_interruption(error)
-        if len(batch) > 1:
-            return [loaded for claim in batch for loaded in _load(target, [claim])]
-        values = target.rows_of([batch[0].key]).values_list("mm_key", "mm_fingerprint")
-        rows = {key: (error, fingerprint) for key, fingerprint in values}
-    claims.mark(target, [claim.key for claim in batch if claim.key not in rows])
-    return [(claim, row, bytes(mark)) for claim in batch if claim.key in rows for row, mark in [rows[claim.key]]]
-
-
-def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome | Read:
-    try:
-        if isinstance(row, Exception):
-            raise row
-        if claim.attempts > conf.MAX_ATTEMPTS:
-            raise WorkerDied(f"{claim.attempts - 1} workers ended while they worked on it; it is set aside.")
-        return Read(claim, fingerprint, target.field.source.read(row))
-    except STOPS:
-        raise
-    except Exception as error:  # Also a bug in reading one file.
-        if not isinstance(error, StorageUnavailable):  # What the storage did not give is tried again after others.
-            raise_interruption(error)
-        return ended_by(error, claim, fingerprint)
-
-
-def _known(target: Target, reads: Sequence[Read]) -> tuple[list[Outcome], list[Read]]:
-    """What has a vector that was made from the same content, its own or another object's, and what has not."""
-    standing = writing.standing(target, [read.claim.key for read in reads])
-    same = [ready(read, None) for read in reads if standing.get(read.claim.key) == read.content.digest]
-    others = [read for read in reads if standing.get(read.claim.key) != read.content.digest]
-    twins = writing.twins(target, {read.content.digest for read in others})
-    same += [ready(read, twins[read.content.digest]) for read in others if read.content.digest in twins]
-    return same, [read for read in others if read.content.digest not in twins]
-
-
 def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:
     """Each content once. Runs in a thread of its own."""
     first = {read.content.digest: read for read in reversed(reads)}
@@ -248,9 +182,9 @@ def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> l
         outcomes = [outcome for part in parts for outcome in _embed_batch(embed, part)]
     finally:
         connections.close_all()  # What a site's own embedder may have opened in this thread.
-    ends = {outcome.claim: outcome for outcome in outcomes}
+    ends = {outcome.claim.state: outcome for outcome in outcomes}
     copies = ((read, first[read.content.digest]) for read in reads)
-    again = [_as(ends[one.claim], read) for read, one in copies if one is not read]
+    again = [_as(ends[one.claim.state], read) for read, one in copies if one is not read]
     return ended + outcomes + again
 
 

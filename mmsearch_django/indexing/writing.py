@@ -1,22 +1,16 @@
 """The write phase: one transaction for a batch, only for objects that are still as they were claimed."""
 
-import struct
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
-import psycopg
 from django.db import connections, transaction
-from django.db.models import QuerySet
 from numpy.typing import NDArray
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
-from psycopg.types import TypeInfo
 
 from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.indexing import claims
+from mmsearch_django.indexing.binary import HalfVectors, binding_cursor, half_vector, register_half_vectors
 from mmsearch_django.indexing.claims import Claim
 from mmsearch_django.indexing.outcomes import Outcome
 from mmsearch_django.indexing.targets import MARKS, STATES, Target, migrated_dimensions
@@ -25,15 +19,7 @@ from mmsearch_django.signals import embedding_ready
 from mmsearch_django.triggers.locks import brief_locks
 
 
-class Half(bytes):
-    """A vector in the binary form of pgvector's halfvec."""
-
-
-def half(vector: NDArray[np.float32]) -> Half:
-    return Half(struct.pack(">HH", len(vector), 0) + vector.astype(">f2").tobytes())
-
-
-def finish(target: Target, batch: Sequence[Claim], outcomes: Iterable[Outcome]) -> Counter[str]:
+def finish(target: Target, batch: Sequence[Claim], outcomes: Sequence[Outcome]) -> Counter[str]:
     """Write outcomes; whoever changed since it was claimed stays pending. Returns numbers by status.
 
     Raises SignatureMismatch if another embedder has taken the space over meanwhile. The lock, which the write would
@@ -43,12 +29,11 @@ def finish(target: Target, batch: Sequence[Claim], outcomes: Iterable[Outcome]) 
         with connections[target.using].cursor() as cursor:
             cursor.execute(f"LOCK TABLE {target.vector_table} IN ROW EXCLUSIVE MODE")
         check_signature(target)
-        still = _lock(target, batch)
-        written = [outcome for outcome in outcomes if outcome.claim.state in still]
+        ended = _write_states(target, outcomes)
+        written = [outcome for outcome in outcomes if outcome.claim.state in ended]
         _write_vectors(target, [outcome for outcome in written if outcome.vector is not None])
         _remove_vectors(target, [outcome for outcome in written if outcome.status in REMOVED])
-        _write_states(target, written)
-        claims.release(target, batch)
+        claims.release(target, [claim for claim in batch if claim.state not in ended])
         transaction.on_commit(partial(_announce, target, written), using=target.using)
     return Counter(outcome.status for outcome in written)
 
@@ -74,72 +59,37 @@ def check_dimensions(target: Target) -> None:
         )
 
 
-def standing(target: Target, keys: Collection[str]) -> dict[str, bytes]:
-    """Content digests of these objects' vectors, where this embedder would make the same again."""
-    vectors = _comparable(target).filter(pk__in=target.parse(keys))
-    digests = {key: bytes(digest) for key, digest in vectors.values_list("pk", "digest") if digest is not None}
-    return {key: digests[parsed] for key in keys if (parsed := target.parse_one(key)) in digests}
+def known(target: Target, digests: Mapping[str, bytes]) -> dict[str, NDArray[np.float32] | None]:
+    """Of these keys those whose content has a vector that this embedder would make again.
 
-
-def twins(target: Target, digests: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-    """Vectors that any object has of these contents, float32 of shape (dimensions,), by digest."""
-    if not digests:
-        return {}
+    None for an object's own vector, which can stay; else that of another object with the same content.
+    """
     embedder = target.field.embedder
-    with connections[target.using].cursor() as cursor:
-        cursor.execute(
-            TWINS.format(table=target.vector_table), [list(digests), embedder.signature.short, embedder.preprocessing]
-        )
-        keys = [row[0] for row in cursor.fetchall()]
-    rows: Any = _comparable(target).filter(pk__in=keys).values_list("digest", "vector") if keys else []
-    return {bytes(digest): np.asarray(vector, dtype=np.float32) for digest, vector in rows}
-
-
-def _comparable(target: Target) -> "QuerySet[Any]":
-    embedder = target.field.embedder
-    return target.vectors.filter(signature=embedder.signature.short, preprocessing=embedder.preprocessing)
-
-
-def _lock(target: Target, batch: Sequence[Claim]) -> set[int]:
-    """Those that nobody changed since they were claimed. Holding a state's lock is the right to write its vector."""
-    states, generations = [claim.state for claim in batch], [claim.generation for claim in batch]
-    with connections[target.using].cursor() as cursor:
-        cursor.execute(LOCK, [states, generations])
-        return {row[0] for row in cursor.fetchall()}
+    values = {
+        "keys": list(digests),
+        "digests": list(digests.values()),
+        "signature": embedder.signature.short,
+        "preprocessing": embedder.preprocessing,
+    }
+    with binding_cursor(target.using) as cursor:
+        cursor.execute(KNOWN.format(table=target.vector_table, key_type=target.key_type), values)
+        return {key: None if vector is None else half_vector(vector) for key, vector in cursor}
 
 
 def _write_vectors(target: Target, outcomes: Sequence[Outcome]) -> None:
     if not outcomes:
         return
     embedder = target.field.embedder
-    connection = connections[target.using]
-    sql = UPSERT.format(table=target.vector_table, key_type=target.key_type)
     values = {
         "keys": [outcome.claim.key for outcome in outcomes],
-        "vectors": [half(outcome.vector) for outcome in outcomes if outcome.vector is not None],
+        "vectors": HalfVectors([outcome.vector for outcome in outcomes if outcome.vector is not None]),
         "digests": [outcome.digest for outcome in outcomes],
         "signature": embedder.signature.short,
         "preprocessing": embedder.preprocessing,
     }
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        _register_halfvec(cursor)
-        cursor.execute(sql, values)
-
-
-def _register_halfvec(cursor: "psycopg.Cursor[Any]") -> None:
-    """Teach this one cursor to send vectors in binary; the site's connection stays as it is."""
-    info = TypeInfo.fetch(cursor.connection, "halfvec")
-    if info is None:
-        raise ConfigurationError("The database has no type halfvec. Run: CREATE EXTENSION vector;")
-    info.register(cursor)
-    cursor.adapters.register_dumper(Half, type("HalfDumper", (_HalfDumper,), {"oid": info.oid}))
-
-
-class _HalfDumper(Dumper):
-    format = Format.BINARY
-
-    def dump(self, obj: Half) -> bytes:
-        return obj
+    with binding_cursor(target.using) as cursor:
+        register_half_vectors(cursor)
+        cursor.execute(UPSERT.format(table=target.vector_table, key_type=target.key_type), values)
 
 
 def _remove_vectors(target: Target, outcomes: Sequence[Outcome]) -> None:
@@ -148,12 +98,17 @@ def _remove_vectors(target: Target, outcomes: Sequence[Outcome]) -> None:
         target.vectors.filter(pk__in=target.parse(outcome.claim.key for outcome in outcomes)).delete()
 
 
-def _write_states(target: Target, outcomes: Sequence[Outcome]) -> None:
+def _write_states(target: Target, outcomes: Sequence[Outcome]) -> set[int]:
+    """Of what nobody changed since it was claimed: returns which. Holding a state is the right to write its vector."""
     if not outcomes:
-        return
-    rows = [(o.claim.state, o.status, o.fingerprint, o.error_class, o.message, o.delay) for o in outcomes]
-    with connections[target.using].cursor() as cursor:
+        return set()
+    rows = [
+        (o.claim.state, o.claim.generation, o.status, o.fingerprint, o.error_class, o.message, o.delay)
+        for o in outcomes
+    ]
+    with binding_cursor(target.using) as cursor:
         cursor.execute(FINISH, [list(column) for column in zip(*rows, strict=True)])
+        return {state for (state,) in cursor}
 
 
 def _announce(target: Target, outcomes: Sequence[Outcome]) -> None:
@@ -166,40 +121,51 @@ def _announce(target: Target, outcomes: Sequence[Outcome]) -> None:
 
 REMOVED = (State.Status.FAILED, State.Status.SKIPPED)
 
-LOCK = f"""
-SELECT s.id FROM {STATES} AS s
-JOIN unnest(%s::bigint[], %s::bigint[]) AS c(id, generation) ON s.id = c.id AND s.generation = c.generation
-WHERE s.status = 'pending'
-  AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id = s.object_id)
-  AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id IS NULL)
-FOR UPDATE OF s SKIP LOCKED
-"""
-
-# OFFSET 0 keeps the lookups apart, each by the index. As one join or one list, a table that grows faster than its
-# statistics would be read as a whole for each batch.
-TWINS = """
-SELECT DISTINCT ON (asked.digest) v.object_id FROM unnest(%s::bytea[]) AS asked(digest) CROSS JOIN LATERAL (
-    SELECT object_id FROM {table} WHERE digest = asked.digest AND signature = %s AND preprocessing = %s OFFSET 0
-) AS v
+# LIMIT: whatever the planner believes about a table that is being filled, it looks up one content after the other.
+KNOWN = """
+SELECT new.key, CASE WHEN own.object_id IS NULL THEN halfvec_send(twin.vector) END
+FROM unnest(%(keys)b::text[], %(digests)b::bytea[]) AS new(key, digest)
+LEFT JOIN LATERAL (
+    SELECT v.object_id FROM {table} AS v
+    WHERE v.object_id = new.key::{key_type} AND v.digest = new.digest
+      AND v.signature = %(signature)s AND v.preprocessing = %(preprocessing)s LIMIT 1
+) AS own ON true
+LEFT JOIN LATERAL (
+    SELECT v.vector FROM {table} AS v
+    WHERE own.object_id IS NULL AND v.digest = new.digest
+      AND v.signature = %(signature)s AND v.preprocessing = %(preprocessing)s LIMIT 1
+) AS twin ON true
+WHERE own.object_id IS NOT NULL OR twin.vector IS NOT NULL
 """
 
 UPSERT = """
 INSERT INTO {table} AS v (object_id, vector, digest, signature, preprocessing, embedded_at)
 SELECT key::{key_type}, vector, digest, %(signature)s, %(preprocessing)s, now()
-FROM unnest(%(keys)s::text[], %(vectors)b::halfvec[], %(digests)s::bytea[]) AS new(key, vector, digest)
+FROM unnest(%(keys)b::text[], %(vectors)b, %(digests)b::bytea[]) AS new(key, vector, digest)
 ON CONFLICT (object_id) DO UPDATE SET
     vector = EXCLUDED.vector, digest = EXCLUDED.digest, signature = EXCLUDED.signature,
     preprocessing = EXCLUDED.preprocessing, embedded_at = EXCLUDED.embedded_at
 """
 
-# What is to be tried again goes to the end of the queue: changed_at orders it.
+# SKIP LOCKED: what another is changing right now is not as it was claimed. What is to be tried again goes to the end of
+# the queue: changed_at orders it.
 FINISH = f"""
+WITH ended AS (
+    SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::float[])
+        AS ended (id, generation, status, fingerprint, error_class, message, delay)
+), still AS MATERIALIZED (
+    SELECT s.id FROM {STATES} AS s JOIN ended AS c ON s.id = c.id AND s.generation = c.generation
+    WHERE s.status = 'pending'
+      AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id = s.object_id)
+      AND NOT EXISTS (SELECT FROM {MARKS} AS m WHERE m.space_id = s.space_id AND m.object_id IS NULL)
+    FOR UPDATE OF s SKIP LOCKED
+)
 UPDATE {STATES} AS s SET
     status = c.status, fingerprint = c.fingerprint, error_class = c.error_class, message = c.message,
     lease_until = NULL, attempts = 0, not_before = now() + c.delay * interval '1 second',
     changed_at = COALESCE(now() + c.delay * interval '1 second', s.changed_at),
     retries = CASE WHEN c.status = 'pending' THEN s.retries + 1 ELSE 0 END, finished_at = clock_timestamp()
-FROM unnest(%s::bigint[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::float[])
-    AS c(id, status, fingerprint, error_class, message, delay)
+FROM ended AS c JOIN still ON still.id = c.id
 WHERE s.id = c.id
+RETURNING s.id
 """

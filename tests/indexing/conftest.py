@@ -1,8 +1,10 @@
+import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connections
 
 from mmsearch_django.embedders.dummy import DummyEngine
@@ -28,6 +30,19 @@ def other_connection(transactional_db):
     with ThreadPoolExecutor(1) as executor:
         yield executor.submit
         executor.submit(connections.close_all).result()
+
+
+@pytest.fixture
+def struck():
+    """As in a child of Celery's prefork pool: a signal raises in the main thread, once, after a moment."""
+
+    def strike(*_):
+        raise SoftTimeLimitExceeded(600)
+
+    before = signal.signal(signal.SIGALRM, strike)
+    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.2)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def switch(settings, dimensions=32, model="other"):

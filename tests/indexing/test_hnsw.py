@@ -5,6 +5,7 @@ from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import hnsw
 from mmsearch_django.indexing.targets import target
+from tests.indexing.processes import wait_for
 from tests.models import Asset
 
 
@@ -74,3 +75,44 @@ def test_only_one_builds(filled):
 def test_not_inside_a_transaction(words):
     with pytest.raises(ConfigurationError, match=r"tests\.Asset\.words cannot be built inside a transaction"):
         hnsw.build(words)
+
+
+class TestInTheWay:
+    def test_of_most_of_a_large_field(self, filled):
+        assert not hnsw.is_in_the_way(filled, 1000)
+        hnsw.build(filled)
+        assert hnsw.is_in_the_way(filled, 20)
+        assert not hnsw.is_in_the_way(filled, 19)
+
+    def test_not_of_a_small_part(self, filled, monkeypatch):
+        hnsw.build(filled)
+        monkeypatch.setattr(hnsw, "PAYS", 5)
+        assert not hnsw.is_in_the_way(filled, 19)
+
+
+class TestBuild:
+    def test_how_far_it_is(self, filled, other_connection):
+        """It waits for an older transaction."""
+        assert hnsw.progress(filled) is None
+        other = connection.copy()
+        try:
+            with other.cursor() as cursor:
+                cursor.execute("BEGIN; DELETE FROM tests_asset_words WHERE object_id = 99")
+                build = other_connection(hnsw.build, filled)
+                found = wait_for(lambda: hnsw.progress(filled))
+                assert found.phase.startswith("waiting for")
+                cursor.execute("ROLLBACK")
+        finally:
+            other.close()
+        assert build.result(20)
+        assert hnsw.progress(filled) is None
+
+    def test_what_it_lacks(self, filled):
+        with connection.cursor() as cursor:
+            cursor.execute("SET maintenance_work_mem = '1MB'")
+            assert hnsw.lack_of_memory(filled) == ""
+            filled.vectors.bulk_create(filled.field.vectors(pk=pk, vector=[1] * 32) for pk in range(100, 1500))
+            found = hnsw.lack_of_memory(filled)
+            cursor.execute("RESET maintenance_work_mem")
+        assert "tests.Asset.words is built in about 2 MB" in found
+        assert "-c maintenance_work_mem=2MB" in found

@@ -1,6 +1,5 @@
 """A soft time limit of Celery strikes anywhere. It is nobody's fault, and whatever was claimed is given back."""
 
-import signal
 import time
 
 import pytest
@@ -15,19 +14,6 @@ from mmsearch_django.models import State
 from tests.indexing.conftest import embed_all, engine, make, meanwhile
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def struck():
-    """As in a child of Celery's prefork pool: a signal raises in the main thread, once, after a moment."""
-
-    def strike(*_):
-        raise SoftTimeLimitExceeded(600)
-
-    before = signal.signal(signal.SIGALRM, strike)
-    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.2)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def a_source(monkeypatch, words, strike):
@@ -77,12 +63,12 @@ def loading_rows(monkeypatch, words, strike):
 def a_query(monkeypatch, words, strike):
     """What was interrupted then is still under way in the connection."""
 
-    def slow(target, keys):
+    def slow(target, digests):
         strike()
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(5)")
 
-    monkeypatch.setattr(writing, "standing", slow)
+    monkeypatch.setattr(writing, "known", slow)
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ class TestWorthAnotherTry:
         batch = claims.claim(words, 3)
         with monkeypatch.context() as patched:
             patched.setattr(words.field.source, "read", slow)
-            patched.setattr("mmsearch_django.indexing.pipeline.time", SimpleNamespace(monotonic=lambda: now[0]))
+            patched.setattr("mmsearch_django.indexing.reading.time", SimpleNamespace(monotonic=lambda: now[0]))
             with pipeline.UnderWay(words) as under_way:
                 under_way.start(batch)
                 assert list(under_way.finish()) == [{"ready": 2}]

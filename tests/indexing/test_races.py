@@ -117,7 +117,7 @@ from django.conf import settings
 settings.MMSEARCH = {**settings.MMSEARCH, "LEASE_SECONDS": 1}
 from mmsearch_django.embedders.dummy import DummyEmbedder
 from mmsearch_django.fields import embedding_fields
-from mmsearch_django.indexing import claims, pipeline, writing
+from mmsearch_django.indexing import claims, pipeline, reading, writing
 from mmsearch_django.indexing.targets import target
 from mmsearch_django.sources import TextSource
 from tests.models import Asset
@@ -136,12 +136,12 @@ list(pipeline.work(target(embedding_fields(Asset)["words"])))
 @pytest.mark.parametrize(
     ("place", "attempts"),
     [
-        ("pipeline._load", 1),
+        ("reading._load", 1),
         ("TextSource.read", 1),
         ("DummyEmbedder.load", 0),  # No asset's fault.
         ("DummyEmbedder.embed_texts", 1),
-        ("writing._write_vectors", 1),
         ("writing._write_states", 1),
+        ("writing._write_vectors", 1),
         ("claims.release", 1),
     ],
 )

@@ -1,9 +1,11 @@
 import sys
+from types import SimpleNamespace
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import F
 
 from mmsearch_django.embedders.dummy import DummyEmbedder, DummyEngine
 from mmsearch_django.exceptions import CorruptFile, EmbedderUnavailable, StorageUnavailable
@@ -161,6 +163,76 @@ def test_the_index_is_built_when_it_pays(words, monkeypatch):
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP INDEX IF EXISTS tests_asset_words_hnsw")
+
+
+class TestDropIndex:
+    """When most of a large field is pending."""
+
+    @pytest.fixture(autouse=True)
+    def large(self, words, monkeypatch):
+        monkeypatch.setattr(hnsw, "PAYS", 2)
+        Asset.objects.bulk_create([Asset(title="a"), Asset(title="b")])
+        index("tests.Asset", field="words")
+        Asset.objects.update(title=F("pk"))
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX IF EXISTS tests_asset_words_hnsw")
+
+    @pytest.fixture
+    def dropped(self, monkeypatch):
+        """The fields whose index was dropped, in their order."""
+        found = []
+        monkeypatch.setattr(
+            hnsw, "drop", lambda target, drop=hnsw.drop: found.append(target.field.name) or drop(target)
+        )
+        return found
+
+    @pytest.fixture
+    def answering(self, monkeypatch):
+        """Somebody is there, who says this when asked."""
+
+        def answer(said):
+            asked = []
+            monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+            monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or said)
+            return asked
+
+        return answer
+
+    def test_when_asked_for(self, words, dropped, capsys):
+        index("tests.Asset", field="words", drop_index=True, verbosity=1)
+        assert dropped[0] == "words"
+        assert (status(words).ready, hnsw.state(words)) == (2, "valid")
+        said = capsys.readouterr().err
+        assert "dropped the HNSW index. Searches stay right meanwhile: exact, and slower." in said
+        assert "built the HNSW index" in said
+
+    @pytest.mark.parametrize(("said", "times"), [("y", 1), ("", 0), ("n", 0)])
+    def test_whoever_is_there_is_asked(self, words, dropped, answering, said, times):
+        asked = answering(said)
+        index("tests.Asset", field="words", verbosity=1)
+        [prompt] = asked
+        assert "2 are pending" in prompt
+        assert dropped[:1] == ["words"] * times
+        assert (status(words).ready, hnsw.state(words)) == (2, "valid")
+
+    def test_nobody_is_asked_who_has_decided(self, words, dropped, answering):
+        asked = answering("y")
+        call_command("mmsearch_index", "tests.Asset", "--field", "words", "--keep-index")
+        assert (asked, dropped) == ([], [])
+
+    def test_scripts_are_told(self, words, dropped, monkeypatch, capsys):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+        index("tests.Asset", field="words", verbosity=1)
+        assert "2 are pending, and its HNSW index makes writing them several times slower" in capsys.readouterr().err
+        assert dropped == []
+
+    def test_a_small_part_is_written_with_it(self, words, dropped, monkeypatch):
+        index("tests.Asset", field="words", drop_index=False)
+        monkeypatch.setattr(hnsw, "PAYS", 1)
+        Asset.objects.filter(title=Asset.objects.first().title).update(title="c")
+        index("tests.Asset", field="words", drop_index=True)
+        assert dropped == []
 
 
 class TestReembed:

@@ -1,7 +1,9 @@
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,6 +17,7 @@ from mmsearch_django.indexing.targets import Target
 from mmsearch_django.management.targets import find_targets
 
 POLL_SECONDS = 0.5
+MEANWHILE = "Searches stay right meanwhile: exact, and slower."
 
 
 class Command(BaseCommand):
@@ -26,6 +29,16 @@ class Command(BaseCommand):
         parser.add_argument("--database", choices=list(connections), help="Default: where each model is written.")
         parser.add_argument("--batch-size", type=int, help="Assets embedded together (default: the setting).")
         parser.add_argument("--no-index", action="store_true", help="Do not build the HNSW index.")
+        index = parser.add_mutually_exclusive_group()
+        index.add_argument(
+            "--drop-index",
+            action="store_true",
+            default=None,
+            help="Drop the HNSW index of a large field that is mostly pending, and build it again at the end.",
+        )
+        index.add_argument(
+            "--keep-index", action="store_false", dest="drop_index", help="Keep it, and do not ask about it."
+        )
         parser.add_argument("--retry-failed", action="store_true", help="Try failed assets once more.")
         parser.add_argument(
             "--error-class",
@@ -73,6 +86,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no error class {wrong}. There are: {right}.")
 
     def index(self, target: Target, *, quiet: bool, batch_size: int | None, no_index: bool, **options: Any) -> None:
+        """Everything that is asked for, of one field."""
         former = target.signature
         if options["reembed"] and renewal.reembed(target) and not quiet:
             self.stderr.write(f"{target}: gave up the vectors of {former}; embedding anew.")
@@ -85,11 +99,13 @@ class Command(BaseCommand):
         self.verify(target, quiet=quiet)
         if options["check_files"] and (unread := self.check_files(target, quiet=quiet)):
             self.stderr.write(f"{target}: the storage did not give {unread:,} files to compare; run it again.")
+        if not no_index:
+            self.make_way(target, drop=options["drop_index"], quiet=quiet)
         self.embed(target, batch_size, quiet=quiet)
         self.report(target)
         if floors.refresh(target) and not quiet:
             self.stderr.write(f"{target}: learnt where noise begins.")
-        if not no_index:
+        if not no_index and hnsw.is_missing(target):
             self.build(target, quiet=quiet)
 
     def verify(self, target: Target, *, quiet: bool) -> None:
@@ -107,6 +123,54 @@ class Command(BaseCommand):
                 bar.update(counts.total())
         return found["unread"]
 
+    def make_way(self, target: Target, *, drop: bool | None, quiet: bool) -> None:
+        """Drop an index that would slow down what is to come, if that was asked for or is answered with yes."""
+        pending = status.unfinished(target) if status.claimable(target, heed_rates=False) else 0
+        if drop is False or not hnsw.is_in_the_way(target, pending):
+            return
+        found = f"{target}: {pending:,} are pending, and its HNSW index makes writing them several times slower."
+        if drop is None and not quiet and sys.stdin.isatty():
+            drop = input(f"{found}\nDrop it, and build it again at the end? {MEANWHILE} [y/N] ").strip().lower() == "y"
+        elif drop is None and not quiet:
+            self.stderr.write(f"{found} With --drop-index it is dropped, and built again at the end. {MEANWHILE}")
+        if drop:
+            hnsw.drop(target)
+            if not quiet:
+                self.stderr.write(f"{target}: dropped the HNSW index. {MEANWHILE}")
+
+    def build(self, target: Target, *, quiet: bool) -> None:
+        if not quiet:
+            self.stderr.write(f"{target}: building the HNSW index of {target.vectors.count():,} vectors.")
+            if lack := hnsw.lack_of_memory(target):
+                self.stderr.write(lack)
+        with self.progress(target, quiet=quiet):
+            built = hnsw.build(target)
+        if built and not quiet:
+            self.stderr.write(f"{target}: built the HNSW index.")
+
+    @contextmanager
+    def progress(self, target: Target, *, quiet: bool) -> Iterator[None]:
+        """A bar that another thread moves, by another connection, while this one waits for the index."""
+        done = threading.Event()
+
+        def watch() -> None:
+            try:
+                while not done.wait(POLL_SECONDS):
+                    if found := hnsw.progress(target):
+                        bar.total, bar.n = found.total, found.done
+                        bar.set_postfix_str(found.phase)
+            finally:
+                connections.close_all()
+
+        with tqdm(desc=f"{target} HNSW index", unit="block", disable=quiet or None, file=sys.stderr) as bar:
+            watcher = threading.Thread(target=watch, name="mmsearch-progress", daemon=True)
+            watcher.start()
+            try:
+                yield
+            finally:
+                done.set()
+                watcher.join()
+
     def embed(self, target: Target, size: int | None, *, quiet: bool) -> None:
         """Until nothing can be claimed and nobody else holds a claim that might come back."""
         total, shown = status.unfinished(target), quiet or None  # None: only where a terminal shows it.
@@ -118,16 +182,6 @@ class Command(BaseCommand):
                 if not status.claimable(target, heed_rates=False) and not status.leased(target):
                     return
                 time.sleep(POLL_SECONDS)
-
-    def build(self, target: Target, *, quiet: bool) -> None:
-        """Postgres builds it in one statement, so that this one cannot tell how far it is."""
-        if not quiet and hnsw.pays(target) and hnsw.state(target) != "valid":
-            count = target.vectors.count()
-            self.stderr.write(
-                f"{target}: building the HNSW index of {count:,} vectors; how far: pg_stat_progress_create_index."
-            )
-        if hnsw.build(target) and not quiet:
-            self.stderr.write(f"{target}: built the HNSW index.")
 
     def report(self, target: Target) -> None:
         for name, count in status.status(target).errors.items():
