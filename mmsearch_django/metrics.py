@@ -53,7 +53,13 @@ def families(found: Iterable[Status]) -> Iterator[Any]:
             assets.add_metric([*labels, name], getattr(row, name))
         for name, count in row.errors.items():
             errors.add_metric([*labels, name], count)
-    yield from (assets, errors)
+    held = gauge(
+        "mmsearch_lane_held", "1 for lanes that operators hold back, with how.", labels=[*LABELS, "lane", "how"]
+    )
+    for labels, row in rows:
+        for lane, words in row.held.items():
+            held.add_metric([*labels, lane, words], 1)
+    yield from (assets, errors, held)
     for name, help, value in GAUGES:
         family = gauge(name, help, labels=LABELS)
         for labels, row in rows:

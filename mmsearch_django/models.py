@@ -1,4 +1,4 @@
-"""Our own tables: marks, states, spaces, examples and judgements. Vectors live in tables of embedding fields."""
+"""Our own tables: marks, states, spaces, lanes, examples and judgements. Vectors are in tables of embedding fields."""
 
 from django.conf import settings
 from django.db import models
@@ -40,7 +40,11 @@ class Mark(models.Model):
 
     class Meta:
         # No unique index: writers must never wait for one another here.
-        indexes = [models.Index(fields=["space", "object_id"], name="mmsearch_mark_object")]
+        indexes = [
+            models.Index(fields=["space", "object_id"], name="mmsearch_mark_object"),
+            # What people write is found among the marks of a bulk load, which pay nothing for it.
+            models.Index(fields=["space"], condition=models.Q(live=True), name="mmsearch_mark_live"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.space_id} {self.object_id or 'all'}"
@@ -88,6 +92,34 @@ class State(models.Model):
 
     def __str__(self) -> str:
         return f"{self.space_id} {self.object_id}: {self.status}"
+
+
+class Lane(models.Model):
+    """How operators hold back one of the two lanes of an embedding field. Without a row nothing does.
+
+    A table of its own, since workers write to it at every batch under a rate, and because a migration that adds columns
+    to the spaces would wait for every open write of the site, and make all later ones wait behind it.
+    """
+
+    class Name(models.TextChoices):
+        LIVE = "live"
+        BACKFILL = "backfill"
+
+    space = models.ForeignKey(Space, models.DO_NOTHING, db_constraint=False, db_index=False)
+    name = models.CharField(max_length=8, choices=Name)
+    paused = models.BooleanField(default=False, db_default=False)
+    # Objects a minute, and until when what they allow is spent: both null without a rate.
+    per_minute = models.PositiveIntegerField(null=True)
+    spent_until = models.DateTimeField(null=True)
+    # Times of the day in the site's time zone, over midnight where the second is earlier; both null at any time.
+    opens_at = models.TimeField(null=True)
+    closes_at = models.TimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["space", "name"], name="mmsearch_lane_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.space_id} {self.name}"
 
 
 class Example(models.Model):

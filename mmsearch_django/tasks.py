@@ -1,16 +1,19 @@
 """Celery tasks. Messages to index carry a model's label and nothing else: a lost, doubled or late one changes nothing.
 
 Put ``mmsearch_django.conf.BEAT_SCHEDULE`` into the site's ``CELERY_BEAT_SCHEDULE`` and run a worker with beat. A site
-without Celery runs ``manage.py mmsearch_index`` from cron: nothing here is needed for correctness.
+without Celery runs ``manage.py mmsearch_sweep`` from cron: nothing here is needed for correctness.
 """
 
 import logging
+import mmap
 import time
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
 from celery import _state, current_app, shared_task
-from celery.signals import worker_ready
+from celery.exceptions import WorkerLostError
+from celery.signals import task_failure, worker_ready, worker_shutting_down
 from django.apps import apps
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
@@ -24,8 +27,12 @@ from mmsearch_django.triggers.definitions import watched_models
 logger = logging.getLogger("mmsearch_django")
 
 WORK_SECONDS = 60
+EXPIRES_SECONDS = 60
+"""A message that nobody took for so long is dropped: no heap of them awaits a worker, and the sweep sends another."""
 KICK_SECONDS = 1
 """A kick is delayed so much, and covers all commits of that time."""
+LOST_SECONDS = 2
+"""How soon others go on where a process of a pool died: not at once, for the next may die of the same."""
 QUIET_SECONDS = 30
 """After a message could not be sent, none is tried for so long."""
 
@@ -39,7 +46,7 @@ def index_model(label: str) -> None:
     model = apps.get_model(label)
     for _ in range(running.others_wanted(model)):
         send(index_model, label)
-    if running.work_on(model, WORK_SECONDS):
+    if running.work_on(model, WORK_SECONDS, may_help=partial(share_queue, label), stopping=is_stopping):
         send(index_model, label)
 
 
@@ -74,6 +81,8 @@ def connect() -> None:
             for signal in (post_save, post_delete, m2m_changed, marked):
                 signal.connect(kick_on_commit, sender=model)
     worker_ready.connect(sweep_at_start)
+    task_failure.connect(go_on)
+    worker_shutting_down.connect(stop_at_shutdown)
 
 
 @cache
@@ -102,6 +111,38 @@ def sweep_at_start(**kwargs: Any) -> None:
     send(sweep)
 
 
+def go_on(*, sender: Any, exception: Exception, args: Sequence[str], **kwargs: Any) -> None:
+    """Receiver of ``task_failure`` in the parent of a pool, one of whose processes died with its task."""
+    if sender.name == index_model.name and isinstance(exception, WorkerLostError):
+        send(index_model, *args, countdown=LOST_SECONDS)
+
+
+_stopping = mmap.mmap(-1, 1)
+"""A byte that a worker's main process shares with the processes of its pool: they are not told of a warm shutdown."""
+
+
+def stop_at_shutdown(**kwargs: Any) -> None:
+    """Receiver of ``worker_shutting_down``: tasks end with the batches in hand, so a deploy waits for no more."""
+    _stopping[0] = 1
+
+
+def is_stopping() -> bool:
+    return bool(_stopping[0])
+
+
+def share_queue(label: str, other: str) -> bool:
+    """Whether messages of the two models go to the same queue, and so to workers that may embed both."""
+    return queue_of(label) == queue_of(other)
+
+
+def queue_of(label: str) -> str:
+    """By the site's ``task_routes``."""
+    app = index_model.app
+    route = app.amqp.router.route({}, index_model.name, args=(label,))
+    queue = route.get("queue") or app.conf.task_default_queue
+    return str(getattr(queue, "name", queue))
+
+
 def send(task: Any, *args: str, countdown: int = 0) -> None:
     """Send a message if the broker is there, and never fail or wait long if it is not."""
     global _quiet_until
@@ -109,9 +150,8 @@ def send(task: Any, *args: str, countdown: int = 0) -> None:
         return
     try:
         with task.app.connection_for_write(**CONNECTION) as connection:
-            task.apply_async(
-                args, countdown=countdown, expires=WORK_SECONDS, retry=False, ignore_result=True, connection=connection
-            )
+            options = {"countdown": countdown, "expires": EXPIRES_SECONDS, "retry": False, "ignore_result": True}
+            task.apply_async(args, connection=connection, **options)
     except Exception as error:
         _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("Celery's broker cannot be reached, so new writes wait for the sweep: %s", error)

@@ -66,6 +66,7 @@ STATIC_URL = "static/"
 MEDIA_URL = "media/"
 MEDIA_ROOT = DATA / "media"
 MMSEARCH = {
+    "WORKERS": int(os.environ.get("TEST_WORKERS", 2)),
     "EMBEDDERS": {
         "default": {"BACKEND": "mmsearch_django.embedders.dummy.DummyEmbedder", "OPTIONS": {"dimensions": 32}},
         "next": {

@@ -42,6 +42,7 @@ def site(settings, monkeypatch, server):
     settings.MMSEARCH = {
         "QUERY_CACHE": None,
         "EMBEDDERS": {
+            **settings.MMSEARCH["EMBEDDERS"],
             "default": {
                 "BACKEND": "mmsearch_django.embedders.http.HttpEmbedder",
                 "OPTIONS": {"url": server.url, "protocol": "infinity", "behind": "model", "retries": 0, "timeout": 2},

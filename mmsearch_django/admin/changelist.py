@@ -125,6 +125,11 @@ class SearchChangeList(ChangeList):
         return gettext("more than %s") % number_format(report.candidates_limit, force_grouping=True)
 
     @property
+    def held(self) -> dict[str, str]:
+        """What operators hold back, by field."""
+        return status.held_fields(self.model, self.queryset.db)
+
+    @property
     def ranked(self) -> bool:
         return self.report is not None
 

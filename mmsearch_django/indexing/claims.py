@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import OperationalError, connections, models
+from django.utils import timezone
 
 from mmsearch_django.conf import conf
-from mmsearch_django.indexing.binary import binding_cursor
+from mmsearch_django.indexing.lanes import BOTH, CONDITIONS, Lanes, allowed, held, open_lanes, spend
 from mmsearch_django.indexing.targets import MARKS, STATES, Target
+from mmsearch_django.models import Lane
 from mmsearch_django.triggers.locks import brief_locks, is_contention
 
 DRAIN = 5000
@@ -36,7 +38,7 @@ class Claim:
 
 
 def drain(target: Target, limit: int = DRAIN) -> int:
-    """Turn marks into pending states, and forget objects that are gone. Returns how many marks it took."""
+    """Turn marks into pending states, live ones first, and forget objects that are gone. Returns how many it took."""
     try:
         with brief_locks(target.using):
             taken, everything, keys = _take(target, limit)
@@ -81,16 +83,17 @@ def forget(target: Target, keys: Collection[str]) -> None:
         target.vectors.filter(pk__in=target.parse(keys)).delete()
 
 
-def claim(target: Target, size: int) -> list[Claim]:
-    """Take pending objects, what people wrote before what was loaded in bulk.
+def claim(target: Target, size: int, lanes: Lanes = BOTH) -> list[Claim]:
+    """Take pending objects, what people wrote before what was loaded in bulk, from lanes that nothing holds back.
 
     Those whose worker died are taken apart from others, those that saw fewer deaths first: a 32nd of as many for each
     death, in the end one alone. So what kills is found soon in the largest batch, no neighbour is blamed for it, and
     whoever met somebody who kills workers at random gets through.
     """
-    with binding_cursor(target.using) as cursor:
-        cursor.execute(CLAIM, {"space": target.space, "size": size, "lease": conf.LEASE_SECONDS})
-        return [Claim(*row) for row in cursor.fetchall()]
+    rows = held(target)
+    if any(lane.per_minute is not None for lane in rows.values()):
+        return _claim_by_rate(target, size, lanes)
+    return _claim(target, size, lanes & open_lanes(rows))
 
 
 def renew(target: Target, claims: Iterable[Claim]) -> list[Claim]:
@@ -135,6 +138,33 @@ def release(target: Target, claims: Iterable[Claim], *, delay: float | None = No
         )
 
 
+def _claim_by_rate(target: Target, size: int, lanes: Lanes) -> list[Claim]:
+    """From one lane at a time. Workers take turns while they count what its rate still allows."""
+    try:
+        with brief_locks(target.using):
+            rows = held(target, lock=True)
+            for name in Lane.Name.values:
+                lane, now = rows.get(name), timezone.now()
+                most = size if lane is None else allowed(lane, now, size)
+                if batch := _claim(target, most, lanes & open_lanes(rows) & {name}):
+                    if lane is not None:
+                        spend(lane, len(batch), now)
+                    return batch
+    except OperationalError as error:
+        if not is_contention(error):
+            raise
+    return []
+
+
+def _claim(target: Target, size: int, lanes: Lanes) -> list[Claim]:
+    if not lanes:
+        return []
+    values = {"space": target.space, "size": size, "lease": conf.LEASE_SECONDS}
+    with connections[target.using].cursor() as cursor:
+        cursor.execute(CLAIM.format(lanes=CONDITIONS[lanes]), values)
+        return [Claim(*row) for row in cursor.fetchall()]
+
+
 def _count(target: Target, claims: Iterable[Claim], attempts: int) -> None:
     rows = [(claim.state, claim.generation, claim.lease_until) for claim in claims]
     with connections[target.using].cursor() as cursor:
@@ -163,11 +193,16 @@ def _forget_missing(target: Target) -> None:
         )
 
 
-# Ordered, so that two who drain the same objects meet in the same order. ARRAY: the inner query must run once.
+# Ordered, so that two who drain the same objects meet in the same order. ARRAY: the inner queries must run once. Live
+# ones first: they must not wait until millions that were loaded in bulk are drained.
 TAKE = f"""
-WITH taken AS (
-    DELETE FROM {MARKS} WHERE id = ANY(ARRAY(
-        SELECT id FROM {MARKS} WHERE space_id = %(space)s LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+WITH live AS MATERIALIZED (SELECT ARRAY(
+        SELECT id FROM {MARKS} WHERE space_id = %(space)s AND live LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS ids
+), bulk AS MATERIALIZED (SELECT ARRAY(
+        SELECT id FROM {MARKS} WHERE space_id = %(space)s AND NOT live
+        LIMIT %(limit)s - (SELECT cardinality(ids) FROM live) FOR UPDATE SKIP LOCKED) AS ids
+), taken AS (
+    DELETE FROM {MARKS} WHERE id = ANY((SELECT ids FROM live) || (SELECT ids FROM bulk))
     RETURNING object_id, live
 ), grouped AS (
     SELECT object_id, bool_or(live) AS live FROM taken WHERE object_id IS NOT NULL GROUP BY object_id
@@ -191,7 +226,7 @@ CLAIMABLE = f"s.space_id = %(space)s AND s.status = 'pending' AND {LEASED} IS NO
 
 CLAIM = f"""
 WITH picked AS MATERIALIZED (
-    SELECT id, attempts, live, changed_at FROM {STATES} AS s WHERE {CLAIMABLE}
+    SELECT id, attempts, live, changed_at FROM {STATES} AS s WHERE {CLAIMABLE} AND {{lanes}}
     ORDER BY live DESC, changed_at LIMIT %(size)s FOR UPDATE SKIP LOCKED
 ), seen AS (
     SELECT min(attempts) AS deaths FROM picked WHERE attempts > 0

@@ -12,8 +12,9 @@ from django.db import DatabaseError, connections
 
 from mmsearch_django.conf import conf
 from mmsearch_django.embedders.base import Vectors
-from mmsearch_django.indexing import claims, log, writing
+from mmsearch_django.indexing import claims, log, status, writing
 from mmsearch_django.indexing.claims import Claim
+from mmsearch_django.indexing.lanes import BOTH, Lanes
 from mmsearch_django.indexing.outcomes import STOPS, Outcome, Read, ended_by, raise_interruption, ready
 from mmsearch_django.indexing.reading import Reader
 from mmsearch_django.indexing.targets import Target
@@ -29,8 +30,10 @@ QUICK_SECONDS = 0.5
 SLOW_SECONDS = 2.0
 
 
-def work(target: Target, *, size: int | None = None, until: float | None = None) -> Iterator[Counter[str]]:
-    """Drain and embed batch by batch until nothing can be claimed, or the monotonic clock shows ``until``.
+def work(
+    target: Target, *, size: int | None = None, over: Callable[[], bool] = lambda: False, lanes: Lanes = BOTH
+) -> Iterator[Counter[str]]:
+    """Drain and embed batch by batch until nothing can be claimed, or it is ``over``: then it ends what it has begun.
 
     While a thread embeds one batch, the next is read here, where the database connection is. Yields how each batch
     ended, as numbers by status. Raises EmbedderError or ConfigurationError when nothing can be embedded at all.
@@ -40,7 +43,7 @@ def work(target: Target, *, size: int | None = None, until: float | None = None)
     writing.check_dimensions(target)
     pace = Pace(target, size)
     with UnderWay(target) as under_way:
-        for batch in _batches(target, pace, until):
+        for batch in _batches(target, pace, over, lanes):
             suspect = batch[0].attempts > 1
             if suspect:  # If it kills again, no neighbour is blamed: none is under way, nor claimed before it ended.
                 yield from under_way.finish()
@@ -72,13 +75,13 @@ class Pace:
             self.size = max(self.size // 2, self.smallest)
 
 
-def _batches(target: Target, pace: Pace, until: float | None) -> Iterator[list[Claim]]:
-    while until is None or time.monotonic() < until:
+def _batches(target: Target, pace: Pace, over: Callable[[], bool], lanes: Lanes) -> Iterator[list[Claim]]:
+    while not over():
         drained = claims.drain(target)
-        batch = claims.claim(target, pace.size)
+        batch = claims.claim(target, pace.size, lanes)
         if batch:
             yield batch
-        elif not drained:
+        elif not drained or not status.claimable(target, lanes):
             return
 
 

@@ -12,9 +12,10 @@ from django.db.models.functions import Cast
 from mmsearch_django.conf import conf
 from mmsearch_django.fields import EmbeddingField, embedding_fields, replacement, searched_fields
 from mmsearch_django.indexing.claims import CLAIMABLE, LEASED
+from mmsearch_django.indexing.lanes import BOTH, CONDITIONS, Lanes, held, open_lanes, reason
 from mmsearch_django.indexing.switch import served_name
 from mmsearch_django.indexing.targets import MARKS, SPACES, STATES, Target
-from mmsearch_django.models import Mark, Space, State
+from mmsearch_django.models import Lane, Mark, Space, State
 
 LATE_SECONDS = 600
 """A sweep that has not run for so long has stopped."""
@@ -54,6 +55,8 @@ class Status:
     """Calibrations by kind of query, as learnt from this library; empty while the shipped ones serve."""
     swept_at: datetime | None
     """When the verifying sweep last ran."""
+    held: dict[str, str]
+    """What operators hold back, by lane ("live", "backfill"), in words such as "paused" or "600 a minute"."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -96,13 +99,22 @@ def status(target: Target) -> Status:
         serves=served_name(target),
         floors=space.floors,
         swept_at=space.swept_at,
+        held=held_back(target),
     )
 
 
-def claimable(target: Target) -> bool:
-    """Whether a worker would find something to do now. Cheap."""
+def held_back(target: Target) -> dict[str, str]:
+    """What operators hold back, by lane."""
+    return {name: words for name, lane in held(target).items() if (words := reason(lane))}
+
+
+def claimable(target: Target, lanes: Lanes = BOTH, *, heed_rates: bool = True) -> bool:
+    """Whether a worker would find something to do now, or would without rates. Cheap."""
+    lanes &= open_lanes(held(target), heed_rates=heed_rates)
     with connections[target.using].cursor() as cursor:
-        cursor.execute(ANY_CLAIMABLE, {"space": target.space, "lease": conf.LEASE_SECONDS})
+        cursor.execute(
+            ANY_CLAIMABLE.format(lanes=CONDITIONS[lanes]), {"space": target.space, "lease": conf.LEASE_SECONDS}
+        )
         return bool(cursor.fetchone()[0])
 
 
@@ -148,7 +160,8 @@ GROUP BY 1, 2, 3
 """
 
 ANY_CLAIMABLE = f"""
-SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s) OR EXISTS (SELECT FROM {STATES} AS s WHERE {CLAIMABLE})
+SELECT EXISTS (SELECT FROM {MARKS} WHERE space_id = %(space)s AND {{lanes}})
+    OR EXISTS (SELECT FROM {STATES} AS s WHERE {CLAIMABLE} AND {{lanes}})
 """
 
 UNFINISHED = f"""
@@ -195,6 +208,19 @@ def of_objects(model: type[models.Model], keys: Iterable[Any], using: str) -> di
         for key, *state in cursor.fetchall():
             found.setdefault(key, []).append(ObjectState(*state))
     return found
+
+
+def held_fields(model: type[models.Model], using: str) -> dict[str, str]:
+    """What operators hold back of the model, by field, also of those that are yet to serve."""
+    fields = embedding_fields(model).values()
+    spaces = models.Q(pk__in=[])
+    for field in fields:
+        spaces |= models.Q(space__model=field.model._meta.label_lower, space__field=field.name)
+    found: dict[str, list[str]] = {}
+    for lane in Lane.objects.using(using).filter(spaces).select_related("space").order_by("space", "name"):
+        if words := reason(lane):
+            found.setdefault(lane.space.field, []).append(f"{lane.name} {words}")
+    return {name: "; ".join(lanes) for name, lanes in found.items()}
 
 
 def failed(model: type[models.Model]) -> models.Exists:

@@ -39,10 +39,11 @@ def sweep_slice(target: Target, size: int = SLICE) -> int:
         return marked
 
 
-def sweep_all(target: Target, size: int = SLICE) -> int:
-    """Verify every row now. Returns how many objects it marked."""
+def sweep_all(target: Target, size: int = SLICE, verified: Callable[[int], Any] = lambda count: None) -> int:
+    """Verify every row now, and tell ``verified`` of how many after each slice. Returns how many objects it marked."""
     total, cursor = step(target, "", size)
     while cursor:
+        verified(size if cursor.startswith("rows") else 0)
         marked, cursor = step(target, cursor, size)
         total += marked
     Space.objects.using(target.using).filter(pk=target.space).update(swept_at=timezone.now())

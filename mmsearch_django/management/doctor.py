@@ -14,11 +14,11 @@ from mmsearch_django import checks
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import MmsearchError
 from mmsearch_django.indexing import hnsw
-from mmsearch_django.indexing.status import LATE_SECONDS, Status, status
+from mmsearch_django.indexing.status import LATE_SECONDS, Status, claimable, status
 from mmsearch_django.indexing.targets import Target
 from mmsearch_django.queryset import report, search
 
-WORK = "Start a Celery worker with beat, or run mmsearch_index from cron."
+WORK = "Start a Celery worker with beat, or run mmsearch_sweep from cron."
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def fields(targets: Iterable[Target]) -> Iterator[Finding]:
             found = status(target)
             yield _coverage(target, found)
             yield from _failures(target, found)
+            yield from _held(target, found)
             yield _sweep(target, found)
             yield _index(target, found)
         except (DatabaseError, MmsearchError) as error:
@@ -68,7 +69,8 @@ def fields(targets: Iterable[Target]) -> Iterator[Finding]:
 
 def _coverage(target: Target, found: Status) -> Finding:
     text = f"{found.ready:,} of {found.total:,} are ready, {found.pending:,} pending{_role(target, found)}"
-    if found.pending and not found.per_minute and not found.claimed:
+    wanted = not found.held or claimable(target)
+    if found.pending and wanted and not found.per_minute and not found.claimed:
         return Finding(str(target), "problem", f"{text}, and nobody works on them", WORK)
     return Finding(str(target), "ok", text)
 
@@ -84,6 +86,14 @@ def _failures(target: Target, found: Status) -> Iterator[Finding]:
         reasons = ", ".join(f"{count:,} {name}" for name, count in found.errors.items())
         retry = f"manage.py mmsearch_index {target.field.model._meta.label} --retry-failed"
         yield Finding(str(target), "note", f"failed: {reasons}", f"Mend the files, then {retry}.")
+
+
+def _held(target: Target, found: Status) -> Iterator[Finding]:
+    if found.held:
+        asked = f"{target.field.model._meta.label} --field {target.field.name}"
+        lanes = "; ".join(f"{name} {words}" for name, words in found.held.items())
+        fix = f"manage.py mmsearch_resume {asked}, or mmsearch_throttle {asked} --lane all --rate none --hours none"
+        yield Finding(str(target), "note", f"held back: {lanes}", f"If that is no longer wanted: {fix}.")
 
 
 def _sweep(target: Target, found: Status) -> Finding:
@@ -121,12 +131,12 @@ def _index(target: Target, found: Status) -> Finding:
 
 def celery() -> Iterator[Finding]:
     if not find_spec("celery"):
-        yield Finding("Celery", "note", "is not installed", "Run mmsearch_index from cron.")
+        yield Finding("Celery", "note", "is not installed", "Run mmsearch_sweep from cron.")
         return
     from mmsearch_django import tasks
 
     if not tasks.configured():
-        yield Finding("Celery", "note", "has no broker configured", "Run mmsearch_index from cron.")
+        yield Finding("Celery", "note", "has no broker configured", "Run mmsearch_sweep from cron.")
     elif trouble := tasks.broker_trouble():
         yield Finding("broker", "problem", f"cannot be reached: {trouble}", "Start it; see CELERY_BROKER_URL.")
     else:

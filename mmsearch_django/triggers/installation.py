@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from django.db import DatabaseError, connections, router
 
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields
-from mmsearch_django.models import Mark, Space, State
+from mmsearch_django.models import Lane, Mark, Space, State
 from mmsearch_django.triggers import catalogue, spaces
 from mmsearch_django.triggers.catalogue import Catalogue, FoundFunction
 from mmsearch_django.triggers.changes import Change
@@ -25,7 +25,7 @@ PATIENCE = 5.0
 """Seconds for which ``install`` tries again what is locked, all in all."""
 PAUSE = 0.1
 """Seconds after the first try; each pause is twice as long as the one before, so that writers are seldom held up."""
-OWN = (Mark, State, Space)
+OWN = (Mark, State, Space, Lane)
 TABLE_KINDS = ("r", "p")
 """Ordinary and partitioned: views and foreign tables take no such trigger; the sweep alone finds their writes."""
 

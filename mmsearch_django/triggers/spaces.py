@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mmsearch_django.fields import EmbeddingField
-from mmsearch_django.models import Mark, Space, State
+from mmsearch_django.models import Lane, Mark, Space, State
 from mmsearch_django.triggers.catalogue import SPACE_COMMENT, Catalogue, Relation
 from mmsearch_django.triggers.changes import Change
 from mmsearch_django.triggers.names import literal, quote
@@ -108,12 +108,12 @@ def _vector_table(field: EmbeddingField, vectors: Relation, space: int) -> list[
 
 
 def _remove(row: Space, found: Catalogue) -> Change:
-    owned = [f"DELETE FROM {_table(model, found)} WHERE space_id = {row.pk}" for model in (Mark, State)]
+    owned = [f"DELETE FROM {_table(model, found)} WHERE space_id = {row.pk}" for model in (Mark, State, Lane)]
     own = f"DELETE FROM {_table(Space, found)} WHERE id = {row.pk}"
     problem = f"The vector table of {row} is gone, yet its states are kept."
     return Change(f"forget the space of {row}", problem, (*owned, own))
 
 
-def _table(model: type[Mark | State | Space], found: Catalogue) -> str:
+def _table(model: type[Mark | State | Space | Lane], found: Catalogue) -> str:
     relation = found.tables[model._meta.db_table]
     return quote(relation.schema, relation.name)

@@ -13,6 +13,9 @@ from example_project.library.admin import AssetAdmin
 from example_project.library.models import Asset
 from mmsearch_django.embedders.registry import embedders
 from mmsearch_django.exceptions import EmbedderUnavailable
+from mmsearch_django.fields import embedding_fields
+from mmsearch_django.indexing import lanes
+from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import Example, Mark, Space, State
 from tests.admin.conftest import URL, distant, get, titles
 from tests.colours import encoded, index
@@ -227,7 +230,7 @@ class TestRows:
         assert {state.status for state in State.objects.filter(object_id=str(red.pk))} == {"ready"}
         assert State.objects.filter(status="failed").count() == 4
 
-    def test_a_page_of_a_hundred_takes_nine_statements(self, admin_client, monkeypatch):
+    def test_a_page_of_a_hundred_takes_ten_statements(self, admin_client, monkeypatch):
         """What the site's own filters and hierarchy ask comes on top, as everywhere in the admin."""
         monkeypatch.setattr(AssetAdmin, "list_filter", ["kind"])
         monkeypatch.setattr(AssetAdmin, "date_hierarchy", None)
@@ -240,9 +243,19 @@ class TestRows:
             with CaptureQueriesContext(connection) as statements:
                 response = get(admin_client, **parameters)
             assert len(titles(response)) == 100
-            assert len(statements) <= 9
+            assert len(statements) <= 10
         searches = [statement for statement in statements if "mm_candidates" in statement["sql"]]
         assert len(searches) == 1
+
+    def test_fields_that_are_held_back(self, admin_client, assets):
+        said = "Indexing of visual is held back by an operator."
+        assert said not in get(admin_client).text
+        lanes.change(target(embedding_fields(Asset)["visual"]), ["backfill"], paused=True)
+        response = get(admin_client)
+        assert response.text.count("is held back by an operator") == 1
+        assert f'title="backfill paused">{said}' in response.text
+        lanes.change(target(embedding_fields(Asset)["visual"]), ["live"], per_minute=600)
+        assert f'title="backfill paused; live 600 a minute">{said}' in get(admin_client).text
 
 
 class TestViews:

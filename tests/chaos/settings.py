@@ -11,7 +11,7 @@ MMSEARCH = {
         "default": {"BACKEND": "tests.chaos.deadly.DeadlyEmbedder", "OPTIONS": {"dimensions": 32}},
     },
     "LEASE_SECONDS": 3,
-    "WORKERS": 3,
+    "WORKERS": int(os.environ.get("CHAOS_WORKERS", 3)),
 }
 STORAGES = {
     "default": {"BACKEND": "tests.chaos.deadly.FlakyStorage"},

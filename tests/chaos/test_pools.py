@@ -9,6 +9,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from tests.chaos.deadly import DEADLY_WORD
 from tests.chaos.servers import Site
 from tests.embedders import checkpoints
 from tests.indexing.processes import wait_for
@@ -71,6 +72,22 @@ def test_it_goes_on_after_its_servers_were_restarted(site, pool, kind, tmp_path)
         assert worker.starts == 1
     if redis:
         redis.kill()
+
+
+def test_where_a_process_of_a_pool_dies_another_goes_on(site, monkeypatch):
+    """Without a beat, and with one message in all."""
+    write(site, DEADLY_WORD, *(str(number) for number in range(120)))
+    monkeypatch.setenv("CHAOS_WORKERS", "1")
+    redis = site.redis()
+    with running(site, redis.url, "--pool", "prefork", "-c", "1") as worker:
+        wait_for(lambda: worker.process.poll() is not None or ready_texts(site) > 32, SECONDS)
+        assert "WorkerLostError" in worker.tail()
+    redis.kill()
+
+
+def ready_texts(site):
+    with psycopg.connect(site.postgres.url) as connection:
+        return connection.execute("SELECT count(*) FROM tests_asset_words").fetchone()[0]
 
 
 EMBEDDED_HERE = """

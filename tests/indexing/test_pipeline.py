@@ -281,7 +281,7 @@ class TestWorthAnotherTry:
 
 def test_work_stops_at_its_time(words):
     make(*"abc")
-    assert embed_all(words, size=1, until=0.0) == {}
+    assert embed_all(words, size=1, over=lambda: True) == {}
 
 
 class TestOverlap:

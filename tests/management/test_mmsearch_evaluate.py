@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -49,7 +50,8 @@ def test_json(judged, capsys):
     assert "1 of 3 relevant items are not among the rows, so nothing could find them: wolf.jpg" in err
 
 
-def test_text_and_progress(judged, capsys):
+def test_text_and_progress(judged, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     evaluate(judged, verbosity=1)
     out, err = capsys.readouterr()
     assert out.split()[:10] == ["nDCG@10", "0.8066", "recall@10", "0.75", "MRR", "1", "P@1", "1", "queries", "2"]

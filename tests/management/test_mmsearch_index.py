@@ -1,3 +1,5 @@
+import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -39,20 +41,25 @@ def unseen(sql):
         cursor.execute(f"SET session_replication_role = replica; {sql}; SET session_replication_role = origin")
 
 
-def test_it_embeds_everything(words, capsys):
+def test_it_embeds_everything(words, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     unseen("INSERT INTO tests_asset (title) SELECT 'asset ' || n FROM generate_series(1, 70) n")
     Clip.objects.create(caption="a")
     index(verbosity=1)
     assert (status(words).ready, status(words).total) == (70, 70)
     assert Clip.objects.get().words
     captured = capsys.readouterr()
-    assert "tests.Asset.words" in captured.err
+    assert "tests.Asset.words: 100%" in captured.err
+    assert "tests.Asset.words rows:" in captured.err
     assert captured.out == ""
 
 
-def test_it_is_quiet(words, capsys):
+def test_it_is_quiet(words, capsys, monkeypatch):
     Asset.objects.create(title="a")
-    index()
+    index(verbosity=1)  # Where no terminal shows a bar.
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    index(verbosity=0)
     assert capsys.readouterr() == ("", "")
 
 
@@ -221,6 +228,27 @@ class TestDropIndex:
         assert "2 are pending, and its HNSW index makes writing them several times slower" in capsys.readouterr().err
         assert dropped == []
 
+    def test_a_terminal_shows_how_far_the_build_is(self, words, monkeypatch, capsys):
+        asked = threading.Semaphore(0)
+
+        def progress(target):
+            asked.release()
+            return hnsw.Progress("building index", 5, 10)
+
+        def build(target, build=hnsw.build):
+            assert asked.acquire(timeout=10)
+            assert asked.acquire(timeout=10)  # What it was told the first time is on the bar.
+            return build(target)
+
+        monkeypatch.setattr(hnsw, "progress", progress)
+        monkeypatch.setattr(hnsw, "build", build)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        index("tests.Asset", field="words", drop_index=True, verbosity=1)
+        said = capsys.readouterr().err
+        assert "building the HNSW index of 2 vectors" in said
+        assert "5/10" in said
+        assert hnsw.state(words) == "valid"
+
     def test_a_small_part_is_written_with_it(self, words, dropped, monkeypatch):
         index("tests.Asset", field="words", drop_index=False)
         monkeypatch.setattr(hnsw, "PAYS", 1)
@@ -275,7 +303,7 @@ class TestReembed:
             index("tests.Asset", field="words", reembed=True)
 
 
-def interrupt(target):
+def interrupt(target, **options):
     raise KeyboardInterrupt
 
 

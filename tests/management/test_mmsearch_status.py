@@ -44,6 +44,7 @@ def test_json(failed, capsys):
         "serves": "words",
         "floors": {},
         "swept_at": None,
+        "held": {},
     }
     assert (visual["field"], visual["pending"], visual["total"]) == ("visual", 2, 2)
     assert (visual["ages"], visual["seconds_left"]) == ({"under a minute": 2}, None)

@@ -92,7 +92,9 @@ class Command(BaseCommand):
 
     def measure(self, evaluator: Evaluator, how: dict[str, Any]) -> Evaluation:
         asked = evaluator.rankings(**how)
-        return evaluator.measure(tqdm(asked, total=len(evaluator), unit="query", disable=self.quiet, file=sys.stderr))
+        return evaluator.measure(
+            tqdm(asked, total=len(evaluator), unit="query", disable=self.quiet or None, file=sys.stderr)
+        )
 
 
 @dataclass(frozen=True)

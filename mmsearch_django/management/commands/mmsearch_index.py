@@ -70,7 +70,8 @@ class Command(BaseCommand):
                 troubles.append(f"{target}: {error}")
                 continue
             if left := status.unfinished(target):
-                troubles.append(f"{target}: {left:,} are left pending.")
+                held = "".join(f" {lane} is held back: {words}." for lane, words in status.held_back(target).items())
+                troubles.append(f"{target}: {left:,} are left pending.{held}")
         if troubles:
             raise CommandError("\n".join(troubles))
 
@@ -95,7 +96,7 @@ class Command(BaseCommand):
             renewal.retry_failed(target, options["error_classes"] or ())
         while claims.drain(target):
             pass
-        sweep.sweep_all(target)
+        self.verify(target, quiet=quiet)
         if options["check_files"] and (unread := self.check_files(target, quiet=quiet)):
             self.stderr.write(f"{target}: the storage did not give {unread:,} files to compare; run it again.")
         if not no_index:
@@ -107,10 +108,15 @@ class Command(BaseCommand):
         if not no_index and hnsw.is_missing(target):
             self.build(target, quiet=quiet)
 
+    def verify(self, target: Target, *, quiet: bool) -> None:
+        total = target.rows().count()
+        with tqdm(total=total, desc=f"{target} rows", unit="row", disable=quiet or None, file=sys.stderr) as bar:
+            sweep.sweep_all(target, verified=bar.update)
+
     def check_files(self, target: Target, *, quiet: bool) -> int:
         """Returns how many could not be compared."""
         total = target.vectors.count()
-        with tqdm(total=total, desc=f"{target} files", unit="file", disable=quiet, file=sys.stderr) as bar:
+        with tqdm(total=total, desc=f"{target} files", unit="file", disable=quiet or None, file=sys.stderr) as bar:
             found: Counter[str] = Counter()
             for counts in files.check_files(target):
                 found.update(counts)
@@ -133,8 +139,13 @@ class Command(BaseCommand):
                 self.stderr.write(f"{target}: dropped the HNSW index. {MEANWHILE}")
 
     def build(self, target: Target, *, quiet: bool) -> None:
-        if not quiet and (lack := hnsw.lack_of_memory(target)):
-            self.stderr.write(lack)
+        if not quiet:
+            count, lack = target.vectors.count(), hnsw.lack_of_memory(target)
+            self.stderr.write(
+                f"{target}: building the HNSW index of {count:,} vectors; how far: pg_stat_progress_create_index."
+            )
+            if lack:
+                self.stderr.write(lack)
         with self.progress(target, quiet=quiet):
             built = hnsw.build(target)
         if built and not quiet:
@@ -154,7 +165,10 @@ class Command(BaseCommand):
             finally:
                 connections.close_all()
 
-        with tqdm(desc=f"{target} HNSW index", unit="block", disable=quiet, file=sys.stderr) as bar:
+        with tqdm(desc=f"{target} HNSW index", unit="block", disable=quiet or None, file=sys.stderr) as bar:
+            if bar.disable:
+                yield
+                return
             watcher = threading.Thread(target=watch, name="mmsearch-progress", daemon=True)
             watcher.start()
             try:
@@ -165,12 +179,13 @@ class Command(BaseCommand):
 
     def embed(self, target: Target, size: int | None, *, quiet: bool) -> None:
         """Until nothing can be claimed and nobody else holds a claim that might come back."""
-        bar = tqdm(total=status.unfinished(target), desc=str(target), unit="asset", disable=quiet, file=sys.stderr)
+        total, shown = status.unfinished(target), quiet or None  # None: only where a terminal shows it.
+        bar = tqdm(total=total, desc=str(target), unit="asset", disable=shown, file=sys.stderr)
         with bar:
             while True:
                 for counts in work(target, size=size):
                     bar.update(counts.total())
-                if not status.claimable(target) and not status.leased(target):
+                if not status.claimable(target, heed_rates=False) and not status.leased(target):
                     return
                 time.sleep(POLL_SECONDS)
 

@@ -15,7 +15,7 @@ from mmsearch_django.management.targets import find_targets
 
 COUNTS = ("ready", "stale", "pending", "claimed", "failed", "skipped", "total")
 FACTS = (
-    *("model", "field", *COUNTS, "ages", "errors", "per_minute", "seconds_left"),
+    *("model", "field", *COUNTS, "ages", "errors", "per_minute", "seconds_left", "held"),
     *("signature", "serves", "floors", "swept_at"),
 )
 
@@ -97,10 +97,12 @@ def _serves(target: Target, row: Status) -> str:
 
 
 def sections(found: Sequence[Status]) -> list[str]:
-    """How long rows have waited, what made the vectors, where noise begins, and when the sweep last ran."""
+    """How long rows have waited, what is held back, what made the vectors, where noise begins, when the sweep ran."""
     waiting = [f"  {_name(row)}: {n:,} {age}" for row in found for age, n in row.ages.items()]
+    held = [f"  {_name(row)}: {lane} {words}" for row in found for lane, words in row.held.items()]
     return [
         *(["", "Pending for:", *waiting] if waiting else []),
+        *(["", "Held back:", *held] if held else []),
         *("", "Vectors made by:", *(f"  {_name(row)}: {row.signature or 'nothing yet'}" for row in found)),
         *("", "Floors:", *(f"  {_name(row)}: {_floors(row)}" for row in found)),
         *("", "Sweep last ran:", *(f"  {_name(row)}: {_ran(row)}" for row in found)),
@@ -117,7 +119,7 @@ def _floors(row: Status) -> str:
 
 
 def _ran(row: Status) -> str:
-    fix = "; start a Celery worker with beat, or mmsearch_index from cron"
+    fix = "; start a Celery worker with beat, or mmsearch_sweep from cron"
     if row.swept_at is None:
         return f"never{fix}"
     seconds = int((timezone.now() - row.swept_at).total_seconds())
