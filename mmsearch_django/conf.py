@@ -39,8 +39,9 @@ class Settings:
     # ones are claimed and written in multiples of it.
     BATCH_SIZE: int = 32
 
-    # Seconds after which a claim whose worker went silent may be taken over by another.
-    LEASE_SECONDS: int = 300
+    # Seconds after which a claim whose worker went silent may be taken over by another. A worker that reads or embeds
+    # renews its own, for ten minutes at most.
+    LEASE_SECONDS: int = 120
 
     # Claims of one asset that may end without a result (its worker died) before it is set aside as failed.
     MAX_ATTEMPTS: int = 4

@@ -3,9 +3,10 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from django.db import DatabaseError, connections
@@ -26,6 +27,8 @@ LARGEST = 32
 """Times BATCH_SIZE: as many texts are claimed and written together at most."""
 RENEWED = 0.25
 """The share of a lease after which it is renewed."""
+LONGEST_SECONDS = 600
+"""A batch that takes longer hangs, and is left to others when its lease ends."""
 QUICK_SECONDS = 0.5
 SLOW_SECONDS = 2.0
 
@@ -87,15 +90,20 @@ def _batches(target: Target, pace: Pace, over: Callable[[], bool], lanes: Lanes)
 
 @dataclass
 class Batch:
-    """Claimed and read; what is new of it is with the embedder."""
+    """Claimed, and being read; then what is new of it is with the embedder."""
 
     claims: Sequence[Claim]
-    embedding: "Future[list[Outcome]]"
-    since: float
+    began: float
+    renewed: float
+    embedding: "Future[list[Outcome]]" = field(default_factory=Future)
 
 
 class UnderWay:
-    """Batches that were claimed and are not finished, oldest first. Gives back what is left at the end."""
+    """Batches that were claimed and are not finished, oldest first. Gives back what is left at the end.
+
+    While it waits for threads that read or embed, it renews the leases of all, so that they can be short: what is slow
+    is not taken for the work of a process that died.
+    """
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -114,25 +122,21 @@ class UnderWay:
         for batch in self.batches:
             self._release(batch.claims, error)
 
-    def start(self, batch: Sequence[Claim]) -> None:
+    def start(self, claimed: Sequence[Claim]) -> None:
         """Read what was claimed, and hand it to the embedder.
 
         A process that is killed while it loads the model (by a deploy, or as memory runs out) is nobody's fault.
         """
-        since = time.monotonic()
-        try:
-            self._renew()
-            ended, new = self.reader.read(batch)
-            if new and not self.warm:
-                with claims.excused(self.target, batch):
-                    self.embedder.warm_up()
-                self.warm = True
-            embedding = self.thread.submit(_embed_apart, self._embed, ended, new)
-        except BaseException as error:
-            self._release(batch, error)
-            raise
-        self.batches.append(Batch(batch, embedding, since))
+        now = time.monotonic()
+        batch = Batch(claimed, began=now, renewed=now)
+        self.batches.append(batch)
         self._renew()
+        ended, new = self.reader.read(claimed, self._wait)
+        if new and not self.warm:
+            with claims.excused(self.target, batch.claims):
+                self.embedder.warm_up()
+            self.warm = True
+        batch.embedding = self.thread.submit(_embed_apart, self._embed, ended, new)
 
     @property
     def _embed(self) -> Embed:
@@ -143,6 +147,7 @@ class UnderWay:
         """Write the oldest as they become ready, but the newest ``leave``."""
         while len(self.batches) > leave:
             batch = self.batches[0]
+            self._wait([batch.embedding])
             outcomes = batch.embedding.result()
             try:
                 counts = writing.finish(self.target, batch.claims, outcomes)
@@ -153,15 +158,24 @@ class UnderWay:
                 time.sleep(LOCK_PAUSE)
                 counts = Counter()
             self.batches.popleft()
-            log.batch(self.target, counts, outcomes, time.monotonic() - batch.since)
+            log.batch(self.target, counts, outcomes, time.monotonic() - batch.began)
             self._renew()
             yield counts
 
+    def _wait(self, futures: Sequence["Future[Any]"], *, until: float = inf) -> None:
+        """Until all are done, renewing leases meanwhile."""
+        while wait(futures, timeout=self._moment(until)).not_done and time.monotonic() < until:
+            self._renew()
+
+    @staticmethod
+    def _moment(until: float) -> float:
+        return max(min(conf.LEASE_SECONDS * RENEWED / 2, until - time.monotonic()), 0)
+
     def _renew(self) -> None:
-        """Those that wait for a slow neighbour must not be taken for those of a dead worker."""
+        now = time.monotonic()
         for batch in self.batches:
-            if time.monotonic() - batch.since > conf.LEASE_SECONDS * RENEWED:
-                batch.since = time.monotonic()
+            if now - batch.renewed > conf.LEASE_SECONDS * RENEWED and now - batch.began < LONGEST_SECONDS:
+                batch.renewed = now
                 batch.claims = claims.renew(self.target, batch.claims)
 
     def _release(self, batch: Sequence[Claim], error: BaseException | None) -> None:

@@ -1,11 +1,14 @@
 """Reading what was claimed: the rows in one query, their contents by several threads if they are pictures."""
 
 import os
+import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 from django.db import connections
 
@@ -19,64 +22,122 @@ from mmsearch_django.indexing.targets import Target
 READERS = min(4, os.cpu_count() or 1)
 """Pictures that one worker fetches and decodes at once: each takes a decoder, and the memory for it."""
 
+CLOSE_SECONDS = 1
 Loaded = tuple[Claim, Any, bytes]
 """A claim, its row or what was raised when it was loaded, and the row's fingerprint."""
 
 
+class Wait(Protocol):
+    """Returns when all are done, or the monotonic clock shows ``until``."""
+
+    def __call__(self, futures: Sequence[Future[None]], *, until: float) -> None: ...
+
+
 class Reader:
-    """Reads batches, and keeps its threads between them: some storages keep a connection for each."""
+    """Reads batches, and keeps its threads between them: some storages keep a connection for each.
+
+    They are daemons, for a storage that never answers must not keep the process from ending.
+    """
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.threads = ThreadPoolExecutor(READERS, thread_name_prefix="mmsearch-reader")
+        self.jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self.threads: list[threading.Thread] = []
 
     def close(self) -> None:
-        """Returns when no thread reads any more."""
-        self.threads.shutdown()
+        """Returns when the threads have ended, or in a moment: one that waits for a storage ends when that answers."""
+        for thread in self._dismiss():
+            thread.join(CLOSE_SECONDS)
 
-    def read(self, batch: Sequence[Claim]) -> tuple[list[Outcome], list[Read]]:
+    def read(self, batch: Sequence[Claim], wait: Wait) -> tuple[list[Outcome], list[Read]]:
         """What ended already, because it cannot be read or its vector is known, and what is to be embedded.
 
-        What a slow storage left no time for is in neither, and so given back: a batch must end before its lease, or
-        another worker would take it over and blame this one's death on the files.
+        What a slow storage left no time for is in neither, and so given back: others may have more luck with it. What
+        has not come when reading and decoding must have ended is to be tried again later.
         """
         until = time.monotonic() + conf.LEASE_SECONDS / 2
         waiting = deque(_load(self.target, batch))
         # Threads have connections of their own, which see nothing of a transaction that the caller is in.
         if self.target.field.source.modality == "text" or connections[self.target.using].in_atomic_block:
-            results = _read_some(self.target, waiting, until)
+            jobs = [Job(self.target, waiting, until)]
+            jobs[0].run()
         else:
-            results = self._read_together(waiting, until)
+            jobs = [Job(self.target, waiting, until) for _ in range(READERS)]
+            self._run_together(jobs, partial(wait, until=until + conf.READ_SECONDS + conf.DECODE_SECONDS))
+        results = [result for job in jobs for result in job.end()]
         outcomes = [result for result in results if isinstance(result, Outcome)]
         same, new = _known(self.target, [result for result in results if isinstance(result, Read)])
         return outcomes + same, new
 
-    def _read_together(self, waiting: deque[Loaded], until: float) -> list[Outcome | Read]:
-        shares = [self.threads.submit(_read_apart, self.target, waiting, until) for _ in range(READERS)]
+    def _run_together(self, jobs: Sequence["Job"], wait: Callable[[Sequence[Future[None]]], None]) -> None:
+        self._hire()
+        for job in jobs:
+            self.jobs.put(job)
         try:
-            return [result for share in shares for result in share.result()]
+            wait([job.done for job in jobs])
         finally:
-            waiting.clear()  # Whatever was raised, no thread takes another.
+            jobs[0].waiting.clear()  # Whatever was raised, no thread takes another.
+        if not all(job.done.done() for job in jobs):
+            self._dismiss()  # Those that hang are not waited for, nor given more to do.
+
+    def _dismiss(self) -> list[threading.Thread]:
+        dismissed = self.threads
+        for _ in dismissed:
+            self.jobs.put(None)
+        self.jobs, self.threads = SimpleQueue(), []
+        return dismissed
+
+    def _hire(self) -> None:
+        while len(self.threads) < READERS:
+            self.threads.append(threading.Thread(target=_serve, args=[self.jobs], name="mmsearch-reader", daemon=True))
+            self.threads[-1].start()
 
 
-def _read_apart(target: Target, waiting: deque[Loaded], until: float) -> list[Outcome | Read]:
-    """Runs in one of the threads."""
-    try:
-        return _read_some(target, waiting, until)
-    finally:
-        connections.close_all()  # What a source may have opened in this thread, to ask for related rows.
+class Job:
+    """What one thread reads of a batch: the next that waits, until none does."""
 
+    def __init__(self, target: Target, waiting: deque[Loaded], until: float) -> None:
+        self.target, self.waiting, self.until = target, waiting, until
+        self.done: Future[None] = Future()
+        self.results: list[Outcome | Read] = []
+        self.reading: Loaded | None = None
 
-def _read_some(target: Target, waiting: deque[Loaded], until: float) -> list[Outcome | Read]:
-    """One after the other, until none is waiting or the monotonic clock shows ``until``; at least one."""
-    results: list[Outcome | Read] = []
-    while not results or time.monotonic() <= until:
+    def run(self) -> None:
         try:
-            loaded = waiting.popleft()
-        except IndexError:  # Another thread has taken the last.
-            break
-        results.append(_read(target, *loaded))
-    return results
+            while (loaded := self._next()) is not None:
+                self.reading = loaded
+                self.results.append(_read(self.target, *loaded))
+        except BaseException as error:
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+
+    def _next(self) -> Loaded | None:
+        """At least one, if the others leave one; none when the monotonic clock shows ``until``."""
+        if self.results and time.monotonic() > self.until:
+            return None
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    def end(self) -> list[Outcome | Read]:
+        """What was read. Raises what stopped it; what has not come until now is to be tried again later."""
+        if self.done.done():
+            self.done.result()
+        reading, results = self.reading, list(self.results)
+        if reading is None or any(result.claim is reading[0] for result in results):
+            return results
+        claim, _, fingerprint = reading
+        error = StorageUnavailable("The storage has not given the file, nor said that it cannot.")
+        return [*results, ended_by(error, claim, fingerprint)]
+
+
+def _serve(jobs: "SimpleQueue[Job | None]") -> None:
+    """Runs in a thread of its own."""
+    for job in iter(jobs.get, None):
+        job.run()
+        connections.close_all()  # What a source may have opened in this thread, to ask for related rows.
 
 
 def _load(target: Target, batch: Sequence[Claim]) -> list[Loaded]:
@@ -105,8 +166,7 @@ def _read(target: Target, claim: Claim, row: Any, fingerprint: bytes) -> Outcome
     except STOPS:
         raise
     except Exception as error:  # Also a bug in reading one file.
-        if not isinstance(error, StorageUnavailable):  # What the storage did not give is tried again after others.
-            raise_interruption(error)
+        raise_interruption(error)
         return ended_by(error, claim, fingerprint)
 
 

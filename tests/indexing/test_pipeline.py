@@ -329,6 +329,19 @@ class TestOverlap:
             assert leases[0] < leases[1]
             assert list(under_way.finish()) == [{"ready": 2}] * 2
 
+    @pytest.mark.parametrize(("longest", "renewals"), [(600, {2}), (0, set())])
+    def test_a_slow_model_keeps_its_claims_but_not_one_that_hangs(
+        self, words, monkeypatch, settings, longest, renewals
+    ):
+        settings.MMSEARCH = {**settings.MMSEARCH, "LEASE_SECONDS": 0.4}
+        monkeypatch.setattr(pipeline, "LONGEST_SECONDS", longest)
+        renewed, renew = [], claims.renew
+        monkeypatch.setattr(claims, "renew", lambda target, held: renewed.append(len(held)) or renew(target, held))
+        engine(monkeypatch, lambda texts: time.sleep(0.5))
+        make(*"ab")
+        assert embed_all(words) == {"ready": 2}
+        assert set(renewed) == renewals
+
     def test_one_whose_worker_died_is_alone(self, words, monkeypatch):
         """What was under way is finished before it is read, for that may be what kills."""
         make("good", "deadly")

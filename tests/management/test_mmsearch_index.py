@@ -1,4 +1,5 @@
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -226,6 +227,27 @@ class TestDropIndex:
         index("tests.Asset", field="words", verbosity=1)
         assert "2 are pending, and its HNSW index makes writing them several times slower" in capsys.readouterr().err
         assert dropped == []
+
+    def test_a_terminal_shows_how_far_the_build_is(self, words, monkeypatch, capsys):
+        asked = threading.Semaphore(0)
+
+        def progress(target):
+            asked.release()
+            return hnsw.Progress("building index", 5, 10)
+
+        def build(target, build=hnsw.build):
+            assert asked.acquire(timeout=10)
+            assert asked.acquire(timeout=10)  # What it was told the first time is on the bar.
+            return build(target)
+
+        monkeypatch.setattr(hnsw, "progress", progress)
+        monkeypatch.setattr(hnsw, "build", build)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        index("tests.Asset", field="words", drop_index=True, verbosity=1)
+        said = capsys.readouterr().err
+        assert "building the HNSW index of 2 vectors" in said
+        assert "5/10" in said
+        assert hnsw.state(words) == "valid"
 
     def test_a_small_part_is_written_with_it(self, words, dropped, monkeypatch):
         index("tests.Asset", field="words", drop_index=False)

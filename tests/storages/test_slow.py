@@ -1,4 +1,4 @@
-"""A storage that never answers and knows no timeout: Celery's soft limit is what ends the wait."""
+"""A storage that never answers and knows no timeout: the wait ends all the same."""
 
 import os
 import signal
@@ -17,6 +17,7 @@ from mmsearch_django.indexing.targets import target
 from mmsearch_django.models import State
 from tests import colours
 from tests.indexing.conftest import embed_all
+from tests.indexing.processes import wait_for
 
 
 class StallingStorage(InMemoryStorage):
@@ -67,3 +68,25 @@ def test_the_soft_limit_ends_the_wait_and_the_batch(stalled, soft_limit, setting
     states = State.objects.filter(space=visual.space)
     assert set(states.values_list("status", "attempts", "lease_until", "error_class")) == {("pending", 0, None, "")}
     assert embed_all(visual) == {"ready": 3}
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name == "mmsearch-reader"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_does_not_come_is_tried_again_later_and_holds_nobody_up(stalled, settings):
+    limits = {"LEASE_SECONDS": 1, "READ_SECONDS": 0.2, "DECODE_SECONDS": 2}
+    settings.MMSEARCH = {**settings.MMSEARCH, **limits}
+    for colour in ("red", "green", "blue"):
+        Asset(title=colour).file.save(f"{colour}.png", colours.picture(colour))
+    visual = target(embedding_fields(Asset)["visual"])
+    assert embed_all(visual) == {"pending": 1, "ready": 2}
+    state = visual.states.get(status="pending")
+    assert (state.attempts, state.retries, state.error_class, state.lease_until) == (0, 1, "StorageUnavailable", None)
+    [waiting] = wait_for(lambda: (found := readers()) and len(found) == 1 and found)
+    assert waiting.daemon  # The process can end without it.
+    StallingStorage.answer.set()
+    waiting.join()
+    visual.states.update(not_before=None)
+    assert embed_all(visual) == {"ready": 1}

@@ -140,8 +140,11 @@ class Command(BaseCommand):
 
     def build(self, target: Target, *, quiet: bool) -> None:
         if not quiet:
-            self.stderr.write(f"{target}: building the HNSW index of {target.vectors.count():,} vectors.")
-            if lack := hnsw.lack_of_memory(target):
+            count, lack = target.vectors.count(), hnsw.lack_of_memory(target)
+            self.stderr.write(
+                f"{target}: building the HNSW index of {count:,} vectors; how far: pg_stat_progress_create_index."
+            )
+            if lack:
                 self.stderr.write(lack)
         with self.progress(target, quiet=quiet):
             built = hnsw.build(target)
@@ -163,6 +166,9 @@ class Command(BaseCommand):
                 connections.close_all()
 
         with tqdm(desc=f"{target} HNSW index", unit="block", disable=quiet or None, file=sys.stderr) as bar:
+            if bar.disable:
+                yield
+                return
             watcher = threading.Thread(target=watch, name="mmsearch-progress", daemon=True)
             watcher.start()
             try:
