@@ -23,6 +23,7 @@ from mmsearch_django.fields import embedding_fields
 from mmsearch_django.indexing import claims, hnsw
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target, target
+from mmsearch_django.media import sandbox
 
 POOL = 20_000
 BATCH = 1000
@@ -141,13 +142,17 @@ def memory(arguments: argparse.Namespace) -> Iterator[str]:
 
 @contextmanager
 def growth() -> Iterator[list[int]]:
-    """By how many bytes this process grows at most meanwhile, looked at twenty times a second."""
-    process, done, found = psutil.Process(), threading.Event(), [0]
+    """By how many bytes this process grows at most meanwhile, and what its decoders take in all.
+
+    Looked at twenty times a second.
+    """
+    process, done, found = psutil.Process(), threading.Event(), [0, 0]
     before = process.memory_info().rss
 
     def watch() -> None:
         while not done.wait(0.05):
             found[0] = max(found[0], process.memory_info().rss - before)
+            found[1] = max(found[1], sum(map(_size, list(sandbox.decoders.living))))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -156,3 +161,10 @@ def growth() -> Iterator[list[int]]:
     finally:
         done.set()
         watcher.join()
+
+
+def _size(decoder: sandbox.Decoder) -> int:
+    try:
+        return int(psutil.Process(decoder.process.pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

@@ -60,12 +60,12 @@ def pictures(arguments: argparse.Namespace) -> Iterator[str]:
     numbers = range(count)
     decoded = [decode(number) for number in numbers[: conf.BATCH_SIZE]]
     photos().field.embedder.warm_up()
-    took, most = [], 0
+    took, most = [], [0, 0]
     for _ in range(arguments.rounds):
         alone = embedder(decoded, count), decoder(numbers, 1), decoder(numbers, READERS)
         with growth() as grown:
             took.append((*alone, pipeline(numbers)))
-        most = max(most, grown[0])
+        most = list(map(max, most, grown))
     one, several = (
         statistics.median(max(embedding, (single, many)[which]) / ours for embedding, single, many, ours in took)
         for which in (0, 1)
@@ -77,4 +77,4 @@ def pictures(arguments: argparse.Namespace) -> Iterator[str]:
     for name, seconds in zip(names, zip(*took, strict=True), strict=True):
         yield f"| {name} | {count / statistics.median(seconds):.1f} |"
     yield f"\npipeline / the slower of embedder and one decoder: {one:.2f}; and {READERS} decoders: {several:.2f}"
-    yield f"the process grew by {most / 1e6:.0f} MB at most"
+    yield f"the process grew by {most[0] / 1e6:.0f} MB at most, beside decoders of {most[1] / 1e6:.0f} MB"
