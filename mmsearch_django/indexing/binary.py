@@ -22,10 +22,11 @@ HEADER = struct.Struct(">iiIii")
 
 @contextmanager
 def binding_cursor(using: str) -> Iterator["psycopg.Cursor[Any]"]:
-    """A cursor in the connection's transaction that sends parameters apart from the statement."""
+    """A cursor in the connection's transaction that sends parameters apart from the statement; results are binary."""
     connection = connections[using]
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.format = Format.BINARY
         yield cursor
 
 
