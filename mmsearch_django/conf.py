@@ -41,7 +41,7 @@ class Settings:
 
     # Seconds after which a claim whose worker went silent may be taken over by another. A worker that reads or embeds
     # renews its own, for ten minutes at most.
-    LEASE_SECONDS: int = 120
+    LEASE_SECONDS: int = 60
 
     # Claims of one asset that may end without a result (its worker died) before it is set aside as failed.
     MAX_ATTEMPTS: int = 4

@@ -3,8 +3,7 @@
 Nobody waits here: what is locked is passed over, or the step is given up after a moment and taken up again later.
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -108,15 +107,11 @@ def renew(target: Target, claims: Iterable[Claim]) -> list[Claim]:
     return [replace(claim, lease_until=renewed.get(claim.state, claim.lease_until)) for claim in claims]
 
 
-@contextmanager
-def excused(target: Target, claims: Iterable[Claim]) -> Iterator[None]:
-    """Meanwhile, the death of this process is not counted against what it claimed."""
-    claims = list(claims)
-    _count(target, claims, -1)
-    try:
-        yield
-    finally:
-        _count(target, claims, 1)
+def count(target: Target, claims: Iterable[Claim], attempts: int) -> None:
+    """Add so many attempts, which may be fewer than none: without its attempt, a claim's end is blamed on nothing."""
+    rows = [(claim.state, claim.generation, claim.lease_until) for claim in claims]
+    with connections[target.using].cursor() as cursor:
+        cursor.execute(COUNT, [attempts, *map(list, zip(*rows, strict=True))])
 
 
 def release(target: Target, claims: Iterable[Claim], *, delay: float | None = None) -> None:
@@ -164,12 +159,6 @@ def _claim(target: Target, size: int, lanes: Lanes) -> list[Claim]:
     with binding_cursor(target.using) as cursor:
         cursor.execute(CLAIM.format(lanes=CONDITIONS[lanes]), values)
         return [Claim(*row) for row in cursor.fetchall()]
-
-
-def _count(target: Target, claims: Iterable[Claim], attempts: int) -> None:
-    rows = [(claim.state, claim.generation, claim.lease_until) for claim in claims]
-    with connections[target.using].cursor() as cursor:
-        cursor.execute(COUNT, [attempts, *map(list, zip(*rows, strict=True))])
 
 
 def _take(target: Target, limit: int) -> tuple[int, bool, list[str]]:
@@ -241,7 +230,7 @@ RETURNING id, object_id, generation, attempts, retries, lease_until
 """
 
 RENEW = f"""
-UPDATE {STATES} AS s SET lease_until = clock_timestamp() + %s * interval '1 second'
+UPDATE {STATES} AS s SET lease_until = statement_timestamp() + %s * interval '1 second'
 FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
 WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
 RETURNING s.id, s.lease_until

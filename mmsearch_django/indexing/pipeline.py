@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -26,7 +27,8 @@ LOCK_PAUSE = 0.2
 LARGEST = 32
 """Times BATCH_SIZE: as many texts are claimed and written together at most."""
 RENEWED = 0.25
-"""The share of a lease after which it is renewed."""
+"""The share of a lease after which it is renewed, or sooner:"""
+RENEW_SECONDS = 10
 LONGEST_SECONDS = 600
 """A batch that takes longer hangs, and is left to others when its lease ends."""
 QUICK_SECONDS = 0.5
@@ -123,20 +125,26 @@ class UnderWay:
             self._release(batch.claims, error)
 
     def start(self, claimed: Sequence[Claim]) -> None:
-        """Read what was claimed, and hand it to the embedder.
-
-        A process that is killed while it loads the model (by a deploy, or as memory runs out) is nobody's fault.
-        """
+        """Read what was claimed, and hand it to the embedder."""
         now = time.monotonic()
         batch = Batch(claimed, began=now, renewed=now)
         self.batches.append(batch)
         self._renew()
         ended, new = self.reader.read(claimed, self._wait)
         if new and not self.warm:
-            with claims.excused(self.target, batch.claims):
-                self.embedder.warm_up()
-            self.warm = True
+            self._warm_up(batch)
         batch.embedding = self.thread.submit(_embed_apart, self._embed, ended, new)
+
+    def _warm_up(self, batch: Batch) -> None:
+        """A process that is killed while it loads the model (by a deploy, or as memory runs out) is nobody's fault."""
+        claims.count(self.target, batch.claims, -1)
+        try:
+            loading = self.thread.submit(self.embedder.warm_up)
+            self._wait([loading])
+            loading.result()
+        finally:
+            claims.count(self.target, batch.claims, 1)
+        self.warm = True
 
     @property
     def _embed(self) -> Embed:
@@ -169,14 +177,16 @@ class UnderWay:
 
     @staticmethod
     def _moment(until: float) -> float:
-        return max(min(conf.LEASE_SECONDS * RENEWED / 2, until - time.monotonic()), 0)
+        return max(min(_renewal() / 2, until - time.monotonic()), 0)
 
     def _renew(self) -> None:
+        """All in one statement, since by their leases workers are counted."""
         now = time.monotonic()
-        for batch in self.batches:
-            if now - batch.renewed > conf.LEASE_SECONDS * RENEWED and now - batch.began < LONGEST_SECONDS:
-                batch.renewed = now
-                batch.claims = claims.renew(self.target, batch.claims)
+        held = [batch for batch in self.batches if now - batch.began < LONGEST_SECONDS]
+        if any(now - batch.renewed > _renewal() for batch in held):
+            renewed = iter(claims.renew(self.target, [claim for batch in held for claim in batch.claims]))
+            for batch in held:
+                batch.claims, batch.renewed = list(islice(renewed, len(batch.claims))), now
 
     def _release(self, batch: Sequence[Claim], error: BaseException | None) -> None:
         """An embedder that names a time after which it can be asked again is not asked before."""
@@ -185,6 +195,11 @@ class UnderWay:
             if not (connection.in_atomic_block or connection.is_usable()):
                 connection.close()  # The server was restarted, or a query was interrupted: another one serves.
             claims.release(self.target, batch, delay=getattr(error, "retry_after", None))
+
+
+def _renewal() -> float:
+    """Seconds after which a lease is renewed."""
+    return min(conf.LEASE_SECONDS * RENEWED, RENEW_SECONDS)
 
 
 def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:

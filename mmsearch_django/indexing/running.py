@@ -15,7 +15,7 @@ from mmsearch_django.fields import EmbeddingField, all_embedding_fields
 from mmsearch_django.indexing import claims, floors, log, status, sweep
 from mmsearch_django.indexing.lanes import LIVE
 from mmsearch_django.indexing.outcomes import raise_interruption
-from mmsearch_django.indexing.pipeline import work
+from mmsearch_django.indexing.pipeline import RENEW_SECONDS, work
 from mmsearch_django.indexing.targets import Target, target, targets
 from mmsearch_django.models import Example
 
@@ -23,8 +23,8 @@ logger = logging.getLogger("mmsearch_django")
 
 HELP_SECONDS = 10
 """So long at a time a worker helps another model before it goes on with its own."""
-BUSY_SECONDS = 60
-"""A worker that claimed nothing for so long is not counted as one."""
+BUSY_SECONDS = 2 * RENEW_SECONDS
+"""A worker that claimed nothing for so long, nor renewed a claim, is not counted as one."""
 
 
 def others_wanted(model: type[models.Model]) -> int:

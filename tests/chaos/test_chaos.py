@@ -1,6 +1,6 @@
 """Nothing dies with its process: a site is written to by every route while all that it runs on is killed.
 
-CHAOS_SECONDS (25) says for how long, CHAOS_KEYS (300) how many assets there can be, CHAOS_SEED which chance.
+CHAOS_SECONDS (12) says for how long, CHAOS_KEYS (300) how many assets there can be, CHAOS_SEED which chance.
 """
 
 import json
@@ -13,7 +13,7 @@ from random import Random
 
 from tests.chaos.servers import Site
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", 25))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", 12))
 KEYS = os.environ.get("CHAOS_KEYS", "300")
 SEED = os.environ.get("CHAOS_SEED", str(time.time_ns() % 10**6))
 RECOVERY_SECONDS = 120

@@ -269,7 +269,9 @@ class TestAway:
 class TestWithinTasks:
     def test_ours_run_the_model_themselves(self, celery, site, monkeypatch):
         embedder, found = site(), []
-        monkeypatch.setattr(tasks.running, "work_on", lambda *args: found.append(embedder.embed_texts(["red"])))
+        monkeypatch.setattr(
+            tasks.running, "work_on", lambda *args, **kwargs: found.append(embedder.embed_texts(["red"]))
+        )
         monkeypatch.setattr(tasks.running, "others_wanted", lambda model: 0)
         tasks.index_model("tests.Asset")
         assert np.allclose(found[0], embedders["model"].embed_texts(["red"]))

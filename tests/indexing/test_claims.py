@@ -51,13 +51,14 @@ class TestWorkersThatDie:
         assert len(claims.claim(words, 9)) == 1
         assert claims.claim(words, 9) == []
 
-    def test_one_that_dies_while_it_is_excused_is_not_counted(self, words):
+    def test_an_attempt_can_be_taken_back_while_the_lease_runs(self, words):
         [asset] = make("a")
         claims.drain(words)
         batch = claims.claim(words, 9)
-        with claims.excused(words, batch):
-            assert state_of(words, asset).attempts == 0
-            assert claims.claim(words, 9) == []
+        claims.count(words, batch, -1)
+        assert state_of(words, asset).attempts == 0
+        assert claims.claim(words, 9) == []
+        claims.count(words, claims.renew(words, batch), 1)
         assert state_of(words, asset).attempts == 1
 
 

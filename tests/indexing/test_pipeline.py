@@ -356,7 +356,7 @@ class TestOverlap:
     def test_nothing_is_claimed_while_it_is_embedded(self, words, monkeypatch):
         deadly, *_ = make("deadly", "good")
         claims.drain(words)
-        words.states.filter(object_id=deadly.pk).update(attempts=1)
+        words.states.filter(object_id=deadly.pk).update(attempts=1, changed_at="2020-01-01T00:00Z")
         events, claim = [], claims.claim
         monkeypatch.setattr(claims, "claim", lambda *args: events.append("claim") or claim(*args))
         engine(monkeypatch, lambda texts: time.sleep(0.05) or events.append(texts))
