@@ -34,7 +34,7 @@ migrations: .venv/.test
 	$(BIN)/python -m django makemigrations --check --settings tests.settings
 
 pytest: .venv/.test
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 docs: .venv/.test
 	$(BIN)/sphinx-build --nitpicky --fail-on-warning --quiet docs docs/_build
