@@ -10,7 +10,7 @@ MMSEARCH = {
         **settings.MMSEARCH["EMBEDDERS"],
         "default": {"BACKEND": "tests.chaos.deadly.DeadlyEmbedder", "OPTIONS": {"dimensions": 32}},
     },
-    "LEASE_SECONDS": 3,
+    "LEASE_SECONDS": int(os.environ.get("CHAOS_LEASE", 3)),
     "WORKERS": int(os.environ.get("CHAOS_WORKERS", 3)),
 }
 STORAGES = {

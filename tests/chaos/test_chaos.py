@@ -1,6 +1,7 @@
 """Nothing dies with its process: a site is written to by every route while all that it runs on is killed.
 
-CHAOS_SECONDS (12) says for how long, CHAOS_KEYS (300) how many assets there can be, CHAOS_SEED which chance.
+CHAOS_SECONDS (12) says for how long, CHAOS_KEYS (300) how many assets there can be, CHAOS_SEED which chance,
+CHAOS_LEASE (3) how long leases are.
 """
 
 import json
@@ -16,7 +17,7 @@ from tests.chaos.servers import Site
 SECONDS = float(os.environ.get("CHAOS_SECONDS", 12))
 KEYS = os.environ.get("CHAOS_KEYS", "300")
 SEED = os.environ.get("CHAOS_SEED", str(time.time_ns() % 10**6))
-RECOVERY_SECONDS = 120
+RECOVERY_SECONDS = 120 + 10 * int(os.environ.get("CHAOS_LEASE", 3))
 """Leases of the deadly, four in a row, and second tries of a storage that was away."""
 
 
