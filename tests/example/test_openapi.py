@@ -7,7 +7,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.urls import reverse
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     response_headers_conformance,
@@ -37,8 +38,16 @@ def _library(admin_user, settings, tmp_path):
     request_finished.connect(close_old_connections)
 
 
+OPERATIONS = [found.ok() for found in schema.get_all_operations()]
+
+
 @pytest.mark.usefixtures("_library")
-@schema.parametrize()
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_request_is_answered(case):
-    case.call_and_validate(auth=("admin", "password"), checks=CHECKS)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_every_request_is_answered(operation, mode):
+    @given(operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    def answered(case):
+        case.call_and_validate(auth=("admin", "password"), checks=CHECKS)
+
+    answered()
