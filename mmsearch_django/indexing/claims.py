@@ -99,19 +99,16 @@ def claim(target: Target, size: int, lanes: Lanes = BOTH) -> list[Claim]:
 def renew(target: Target, claims: Iterable[Claim]) -> list[Claim]:
     """The claims with a lease that begins now; what another worker took over, or what changed, stays as it is."""
     claims = list(claims)
-    ids, generations = [claim.state for claim in claims], [claim.generation for claim in claims]
-    leases = [claim.lease_until for claim in claims]
     with connections[target.using].cursor() as cursor:
-        cursor.execute(RENEW, [conf.LEASE_SECONDS, ids, generations, leases])
+        cursor.execute(RENEW, [conf.LEASE_SECONDS, *_columns(claims)])
         renewed = dict(cursor.fetchall())
     return [replace(claim, lease_until=renewed.get(claim.state, claim.lease_until)) for claim in claims]
 
 
 def count(target: Target, claims: Iterable[Claim], attempts: int) -> None:
     """Add so many attempts, which may be fewer than none: without its attempt, a claim's end is blamed on nothing."""
-    rows = [(claim.state, claim.generation, claim.lease_until) for claim in claims]
     with connections[target.using].cursor() as cursor:
-        cursor.execute(COUNT, [attempts, *map(list, zip(*rows, strict=True))])
+        cursor.execute(COUNT, [attempts, *_columns(claims)])
 
 
 def release(target: Target, claims: Iterable[Claim], *, delay: float | None = None) -> None:
@@ -123,15 +120,13 @@ def release(target: Target, claims: Iterable[Claim], *, delay: float | None = No
     if not claims:
         return
     with connections[target.using].cursor() as cursor:
-        cursor.execute(
-            RELEASE,
-            [
-                None if delay is None else min(delay, LONGEST_PAUSE),
-                [claim.state for claim in claims],
-                [claim.generation for claim in claims],
-                [claim.lease_until for claim in claims],
-            ],
-        )
+        cursor.execute(RELEASE, [None if delay is None else min(delay, LONGEST_PAUSE), *_columns(claims)])
+
+
+def _columns(claims: Iterable[Claim]) -> list[list[Any]]:
+    """Parameters of STILL_HELD."""
+    rows = [(claim.state, claim.generation, claim.lease_until) for claim in claims]
+    return [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
 
 
 def _claim_by_rate(target: Target, size: int, lanes: Lanes) -> list[Claim]:
@@ -229,22 +224,24 @@ WHERE id = ANY(ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM picked WHER
 RETURNING id, object_id, generation, attempts, retries, lease_until
 """
 
+# A claim that another worker took over has another lease; what changed has another generation, or ended.
+STILL_HELD = """FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
+WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
+"""
+
 RENEW = f"""
 UPDATE {STATES} AS s SET lease_until = statement_timestamp() + %s * interval '1 second'
-FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
-WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
+{STILL_HELD}
 RETURNING s.id, s.lease_until
 """
 
 COUNT = f"""
 UPDATE {STATES} AS s SET attempts = GREATEST(s.attempts + %s, 0)
-FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
-WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
+{STILL_HELD}
 """
 
 RELEASE = f"""
 UPDATE {STATES} AS s SET lease_until = NULL, attempts = GREATEST(s.attempts - 1, 0),
     not_before = now() + %s::float * interval '1 second'
-FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS c(id, generation, lease_until)
-WHERE s.id = c.id AND s.generation = c.generation AND s.lease_until = c.lease_until AND s.status = 'pending'
+{STILL_HELD}
 """

@@ -26,9 +26,9 @@ Embed = Callable[[list[Any]], Vectors]
 LOCK_PAUSE = 0.2
 LARGEST = 32
 """Times BATCH_SIZE: as many texts are claimed and written together at most."""
-RENEWED = 0.25
-"""The share of a lease after which it is renewed, or sooner:"""
+RENEW_SHARE = 0.25
 RENEW_SECONDS = 10
+"""A lease is renewed after this share of it, and after so long at most."""
 LONGEST_SECONDS = 600
 """A batch that takes longer hangs, and is left to others when its lease ends."""
 QUICK_SECONDS = 0.5
@@ -199,7 +199,7 @@ class UnderWay:
 
 def _renewal() -> float:
     """Seconds after which a lease is renewed."""
-    return min(conf.LEASE_SECONDS * RENEWED, RENEW_SECONDS)
+    return min(conf.LEASE_SECONDS * RENEW_SHARE, RENEW_SECONDS)
 
 
 def _embed_apart(embed: Embed, ended: list[Outcome], reads: Sequence[Read]) -> list[Outcome]:

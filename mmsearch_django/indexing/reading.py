@@ -21,8 +21,9 @@ from mmsearch_django.indexing.targets import Target
 
 READERS = min(4, os.cpu_count() or 1)
 """Pictures that one worker fetches and decodes at once: each takes a decoder, and the memory for it."""
-
 CLOSE_SECONDS = 1
+"""How long each thread is waited for in the end."""
+
 Loaded = tuple[Claim, Any, bytes]
 """A claim, its row or what was raised when it was loaded, and the row's fingerprint."""
 

@@ -133,7 +133,10 @@ def leased(target: Target) -> bool:
 
 
 def workers(target: Target, seconds: int) -> int:
-    """How many workers claimed something in the last seconds: each claim of a batch has a time of its own."""
+    """How many workers claimed or renewed something in the last seconds, by the times of their leases.
+
+    One that holds two batches counts twice, until it renews them.
+    """
     with connections[target.using].cursor() as cursor:
         cursor.execute(WORKERS, {"space": target.space, "lease": conf.LEASE_SECONDS, "seconds": seconds})
         return int(cursor.fetchone()[0])

@@ -40,7 +40,7 @@ def lacks(new: Target, old: Target) -> Iterator[str]:
         yield f"{missing:,} objects have a vector in {old.field.name} and none in {new.field.name}. Run {index}"
     if floors.due(new):
         yield f"{new.field.name} has not learnt where noise begins. Run {index}"
-    if hnsw.pays(new) and hnsw.state(new) != "valid":
+    if hnsw.is_missing(new):
         yield f"{new.field.name} has no valid HNSW index. Run {index}"
 
 

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connections
 
 from mmsearch_django.indexing import lanes, status
 from mmsearch_django.indexing.targets import Target
-from mmsearch_django.management.targets import find_targets
+from mmsearch_django.management.targets import add_arguments, find_targets
 from mmsearch_django.models import Lane
 
 
@@ -18,9 +17,7 @@ class LaneCommand(BaseCommand):
     default_lane = "backfill"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("labels", nargs="*", metavar="app.Model", help="Only these models.")
-        parser.add_argument("--field", help="Only embedding fields of this name.")
-        parser.add_argument("--database", choices=list(connections), help="Default: where each model is written.")
+        add_arguments(parser)
         parser.add_argument(
             "--lane",
             choices=[*Lane.Name.values, "all"],

@@ -3,12 +3,18 @@
 from collections.abc import Sequence
 
 from django.apps import apps
-from django.core.management.base import CommandError
-from django.db import models
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections, models
 
 from mmsearch_django.exceptions import ConfigurationError
 from mmsearch_django.fields import EmbeddingField, all_embedding_fields, embedding_fields
 from mmsearch_django.indexing.targets import Target, target
+
+
+def add_arguments(parser: CommandParser) -> None:
+    parser.add_argument("labels", nargs="*", metavar="app.Model", help="Only these models.")
+    parser.add_argument("--field", help="Only embedding fields of this name.")
+    parser.add_argument("--database", choices=list(connections), help="Default: where each model is written.")
 
 
 def find_targets(labels: Sequence[str], name: str | None = None, using: str | None = None) -> list[Target]:

@@ -14,7 +14,7 @@ from mmsearch_django.exceptions import ASSET_ERRORS, MmsearchError
 from mmsearch_django.indexing import claims, files, floors, hnsw, renewal, status, sweep
 from mmsearch_django.indexing.pipeline import work
 from mmsearch_django.indexing.targets import Target
-from mmsearch_django.management.targets import find_targets
+from mmsearch_django.management.targets import add_arguments, find_targets
 
 POLL_SECONDS = 0.5
 MEANWHILE = "Searches stay right meanwhile: exact, and slower."
@@ -24,9 +24,7 @@ class Command(BaseCommand):
     help = "Embeds everything that is pending, here and now. Several can run at once, beside Celery or without it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("labels", nargs="*", metavar="app.Model", help="Only these models.")
-        parser.add_argument("--field", help="Only embedding fields of this name.")
-        parser.add_argument("--database", choices=list(connections), help="Default: where each model is written.")
+        add_arguments(parser)
         parser.add_argument("--batch-size", type=int, help="Assets embedded together (default: the setting).")
         parser.add_argument("--no-index", action="store_true", help="Do not build the HNSW index.")
         index = parser.add_mutually_exclusive_group()
